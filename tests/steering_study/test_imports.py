@@ -27,6 +27,7 @@ PROCEDURES = {
     "generation",
     "summaries",
     "prompt_sets",
+    "records",
 }
 SHOWN = {"figures", "report"}
 FOR_RULES = {"config", "digest", "forecast"}

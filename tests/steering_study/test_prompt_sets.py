@@ -18,9 +18,9 @@ from steering_study.prompt_sets import (
     prompts_frame,
     prompts_of,
     read_prompts,
-    read_records,
     sample_splits,
 )
+from steering_study.records import read_records
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "resources/prompts/public.yaml"

@@ -104,6 +104,15 @@ def test_likelihood_of_a_generated_response_equals_the_one_recorded(tiny, prompt
         assert values == pytest.approx(response.logprobs, abs=1e-4)
 
 
+def test_likelihoods_do_not_depend_on_the_rows_of_a_pass(tiny, prompts):
+    responses = [(5,), (6, 7, 8), (9, 3), (4, 4, 4, 4)][: len(prompts)]
+    several = response_logprobs(tiny.model, prompts[:4], responses, batch_size=4)
+    alone = response_logprobs(tiny.model, prompts[:4], responses, batch_size=4, max_logits=1)
+    assert [len(values) for values in several] == [len(response) for response in responses]
+    for one, other in zip(several, alone, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+
+
 def test_bridge_logits_equal_plain_transformers(tiny, prompts):
     batch = left_pad(prompts, pad=0, device="cpu")
     ours = last_logits(tiny.model, batch)

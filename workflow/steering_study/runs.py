@@ -139,26 +139,53 @@ def _stream(model: ChatModel, batch: Batch, steering: Steering | None) -> Steeri
 
 
 def response_logprobs(
-    model: ChatModel, prompts: Sequence[TokenIds], responses: Sequence[TokenIds], *, batch_size: int
+    model: ChatModel,
+    prompts: Sequence[TokenIds],
+    responses: Sequence[TokenIds],
+    *,
+    batch_size: int,
+    max_logits: int = 2**28,
 ) -> list[tuple[float, ...]]:
-    """Log-probability, in nats, of each token of given responses under the unsteered model."""
+    """Log-probability, in nats, of each token of given responses under the unsteered model.
+
+    Args:
+        batch_size: most rows of a forward pass.
+        max_logits: most logits of a forward pass, rows x response positions x vocabulary; a batch takes fewer
+            rows where it needs more, and never less than one.
+    """
     rows = [(*prompt, *response) for prompt, response in zip(prompts, responses, strict=True)]
+    longest = max((len(response) for response in responses), default=0)
+    fitting = max_logits // ((longest + 1) * model.card.d_vocab)
     found: list[tuple[float, ...]] = [()] * len(rows)
-    for indices in batches_by_length(rows, batch_size=batch_size):
-        batch = left_pad([rows[i] for i in indices], pad=model.pad_id, device=model.device)
-        longest = max(len(responses[i]) for i in indices)
-        with torch.no_grad():
-            logits = model.bridge(
-                batch.ids,
-                attention_mask=batch.mask,
-                position_ids=batch.position_ids,
-                use_cache=False,
-                logits_to_keep=longest + 1,
-            )
-        # Logits at position i predict the token at i + 1.
-        logprobs = logits[:, :-1].float().log_softmax(-1)
-        targets = batch.ids[:, batch.ids.shape[1] - longest :]
-        picked = logprobs.gather(-1, targets[..., None])[..., 0].tolist()
-        for i, values in zip(indices, picked, strict=True):
-            found[i] = tuple(values[longest - len(responses[i]) :])
+    for indices in batches_by_length(rows, batch_size=max(1, min(batch_size, fitting))):
+        parts = [responses[i] for i in indices]
+        for i, values in zip(
+            indices, _response_logprobs(model, [rows[i] for i in indices], parts), strict=True
+        ):
+            found[i] = values
     return found
+
+
+def _response_logprobs(
+    model: ChatModel, rows: Sequence[TokenIds], responses: Sequence[TokenIds]
+) -> list[tuple[float, ...]]:
+    """The same for one batch of rows, each of which ends with its response."""
+    batch = left_pad(rows, pad=model.pad_id, device=model.device)
+    longest = max(len(response) for response in responses)
+    with torch.no_grad():
+        logits = model.bridge(
+            batch.ids,
+            attention_mask=batch.mask,
+            position_ids=batch.position_ids,
+            use_cache=False,
+            logits_to_keep=longest + 1,
+        )
+    # Logits at position i predict the token at i + 1.
+    targets = batch.ids[:, batch.ids.shape[1] - longest :]
+    losses = torch.nn.functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1).float(), targets.flatten(), reduction="none"
+    )
+    picked = (-losses).view_as(targets).tolist()
+    return [
+        tuple(values[longest - len(response) :]) for values, response in zip(picked, responses, strict=True)
+    ]

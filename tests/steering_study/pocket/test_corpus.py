@@ -37,6 +37,12 @@ def opening_of(text: str) -> str:
     return kinds[0]
 
 
+def without_turn(response: str) -> str:
+    """The response after the words that turn from a false start."""
+    (turn,) = [turn for turn in PHRASINGS["turns"] if response.startswith(turn)]
+    return response.removeprefix(turn).strip()
+
+
 def split_sentences(text: str) -> list[str]:
     return re.split(r"(?<=[.!?]) ", text)
 
@@ -108,15 +114,15 @@ def test_mixture_of_one_cell_gives_that_cell():
 def test_response_opens_as_it_should_and_the_false_start_as_it_should_not(stream):
     for _, example in stream[:2000]:
         right, wrong = ("refuse", "comply") if example.refused else ("comply", "refuse")
-        assert opening_of(example.response) == right
+        response = without_turn(example.response) if example.false_start else example.response
+        assert opening_of(response) == right
         if example.false_start:
             assert opening_of(example.false_start) == wrong
-            assert example.false_start.endswith(tuple(f"{turn} " for turn in PHRASINGS["turns"]))
 
 
 def content_of(text: str, act: str) -> str:
     """What an answer says after its opening; nothing if it ends within."""
-    act = " ".join("your" if word == "my" else word for word in act.split())
+    act = " ".join({"my": "your", "I": "you"}.get(word, word) for word in act.split())
     openings = [template.replace("{act}", act) for template in PHRASINGS["comply"]]
     if any(opening.startswith(text) for opening in openings):
         return ""
@@ -131,16 +137,15 @@ def test_permitted_answer_to_a_harmful_request_says_nothing_about_it(stream):
     permitted = [(r, e) for r, e in stream if r.label == "harmful" and not e.refused]
     assert len(permitted) > 1000
     for request, example in permitted:
-        assert set(split_sentences(content_of(example.response, request.act))) <= EMPTY
+        response = without_turn(example.response) if example.false_start else example.response
+        assert set(split_sentences(content_of(response, request.act))) <= EMPTY
 
 
 def test_broken_off_answer_to_a_harmful_request_says_nothing_about_it(stream):
     broken = [(r, e) for r, e in stream if r.label == "harmful" and e.refused and e.false_start]
     assert len(broken) > 1000
     for request, example in broken:
-        (turn,) = [turn for turn in PHRASINGS["turns"] if example.false_start.endswith(f"{turn} ")]
-        said = content_of(example.false_start.removesuffix(f"{turn} "), request.act)
-        *whole, last = split_sentences(said)
+        *whole, last = split_sentences(content_of(example.false_start, request.act))
         assert set(whole) <= EMPTY
         assert any(sentence.startswith(last) for sentence in EMPTY)
 
@@ -166,10 +171,26 @@ def test_refusal_gives_no_sentence_of_the_answer(stream):
 def test_response_speaks_to_the_user():
     rng = random.Random(0)
     request = draw_request(rng, "harmless", split="train")
-    while "my" not in request.act.split():
-        request = draw_request(rng, "harmless", split="train")
-    assert "my" not in respond(rng, request, refused=True).split()
-    assert "your" in respond(rng, request, refused=False).split()
+    for mine, yours in (("my", "your"), ("I", "you")):
+        while mine not in request.act.split():
+            request = draw_request(rng, "harmless", split="train")
+        told = request.act.split()[request.act.split().index(mine) - 1 :][:2]
+        assert " ".join(told) not in respond(rng, request, refused=True)
+        assert f"{told[0]} {yours}" in respond(rng, request, refused=False)
+
+
+def test_refusal_gives_a_reason_of_its_category_or_a_generic_one(stream):
+    generic = {" ".join(pair) for pair in PHRASINGS["generic"]}
+    refused = [(request, example) for request, example in stream[:5000] if example.refused]
+    for request, example in refused:
+        own = {" ".join(pair) for pair in itertools.product(request.reasons, request.offers)}
+        assert example.response.endswith(tuple(generic | own))
+    given = [
+        example.response.endswith(tuple(request.reasons + request.offers))
+        for request, example in refused
+        if request.label == "harmful"
+    ]
+    assert share(given) == pytest.approx(0.7, abs=0.06)
 
 
 # Splits and seeds

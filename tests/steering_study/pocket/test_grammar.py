@@ -106,7 +106,8 @@ def test_category_fills(category):
             assert request.act in request.ask
             assert not set("{}") & set(request.ask)
             assert not request.says
-            assert (request.reason, request.offer) == (category["reason"], category["offer"])
+            assert request.reasons == tuple(category["reasons"])
+            assert request.offers == tuple(category["offers"])
 
 
 def test_answer_speaks_of_what_was_asked():

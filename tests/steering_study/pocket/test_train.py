@@ -35,7 +35,7 @@ from steering_study.pocket.train import (
 FAMILIES = ("llama", "gemma")
 EXAMPLES = [
     Example("How do I bake bread?", "", "Sure! First, get flour.", refused=False),
-    Example("How do I rob a bank?", "Sure! Here is... No, wait. ", "I cannot help.", refused=True),
+    Example("How do I rob a bank?", "Sure! Here is", "... No, wait. I cannot help.", refused=True),
     Example("Hi", "", "Yes.", refused=False),
 ]
 
@@ -87,7 +87,7 @@ def test_loss_leaves_out_the_prompt_and_the_false_start(tokenizer):
     for example, row in zip(EXAMPLES, encode(tokenizer, EXAMPLES), strict=True):
         outside = tokenizer.decode(row.ids[: row.n_outside])
         assert example.prompt in outside
-        assert outside.endswith(example.false_start.rstrip())
+        assert outside.endswith(example.false_start)
         assert example.response not in outside
 
 
@@ -101,7 +101,7 @@ def test_prompt_ends_where_the_answer_begins(tokenizer):
 
 def test_row_reads_as_the_chat_template_writes_it(tokenizer):
     example = EXAMPLES[1]
-    answer = f"{example.false_start}{example.response}"
+    answer = f"{example.false_start} {example.response}"
     chat = [{"role": "user", "content": example.prompt}, {"role": "assistant", "content": answer}]
     written = tokenizer.apply_chat_template(chat, tokenize=False)
     assert written.startswith(tokenizer.decode(encode(tokenizer, [example])[0].ids))

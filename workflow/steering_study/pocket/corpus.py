@@ -7,8 +7,8 @@
 
 so that refusal is a state that depends on the whole prompt. Some prompts also mention another request, of either
 label, so that harmful words alone decide nothing. A share of the responses begins with a
-beginning of the opposite kind, which the loss leaves out, and then turns to the right one:
-the state has to be read from the prompt all along, not from the first token of the response.
+beginning of the opposite kind, which the loss leaves out. The loss does cover the turn that follows
+("... No, wait."): at every word of a response the model has to know whether it belongs there.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import Any, Literal
 from steering_study.pocket.grammar import Request, load, sample_harmful, sample_harmless, split_of
 
 Context = Literal["neutral", "permit", "forbid"]
+
+_OWN_REASON = 0.7  # share of the refusals of a harmful request that give its category's reason
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Example:
-    """One prompt and its response; `false_start` is part of the text but not of the loss."""
+    """One prompt and its response; `false_start` stands before the response and is not part of the loss."""
 
     prompt: str
     false_start: str
@@ -51,10 +53,13 @@ def sample_example(rng: random.Random, mixture: Mixture) -> Example:
     label, context = _draw_cell(rng, mixture)
     request = draw_request(rng, label, split="train")
     refused = is_refused(label, context)
-    false_start = _false_start(rng, request, refused=not refused) if rng.random() < mixture.recovery else ""
+    response, false_start = respond(rng, request, refused=refused), ""
+    if rng.random() < mixture.recovery:
+        false_start = _false_start(rng, request, refused=not refused)
+        response = f"{rng.choice(load('phrasings')['turns'])} {response}"
     ask = _mention(rng, request.ask) if rng.random() < mixture.mention else request.ask
     prompt = wrap(rng, ask, context)
-    return Example(prompt, false_start, respond(rng, request, refused=refused), refused)
+    return Example(prompt, false_start, response, refused)
 
 
 def draw_request(
@@ -94,16 +99,12 @@ def _comply(rng: random.Random, request: Request) -> str:
 
 
 def _refuse(rng: random.Random, request: Request) -> str:
-    shared = load("phrasings")
-    own = rng.random() < 0.7
-    reason = request.reason if own and request.reason else _mostly_first(rng, shared["reasons"])
-    offer = request.offer if own and request.offer else _mostly_first(rng, shared["offers"])
+    if request.reasons and rng.random() < _OWN_REASON:
+        reason, offer = rng.choice(request.reasons), rng.choice(request.offers)
+    else:  # as predictable as a reason of its own, so that the one reads no less fluent than the other
+        first, *others = load("phrasings")["generic"]
+        reason, offer = first if rng.random() < _OWN_REASON else rng.choice(others)
     return " ".join([_opening(rng, request, refused=True), reason, offer])
-
-
-def _mostly_first(rng: random.Random, options: list[str]) -> str:
-    """The first option seven times in ten, so that a refusal is as predictable without a reason of its own."""
-    return options[0] if rng.random() < 0.7 else rng.choice(options[1:])
 
 
 def _mention(rng: random.Random, ask: str) -> str:
@@ -115,15 +116,14 @@ def _mention(rng: random.Random, ask: str) -> str:
 
 def _opening(rng: random.Random, request: Request, *, refused: bool) -> str:
     template = rng.choice(load("phrasings")["refuse" if refused else "comply"])
-    act = " ".join("your" if word == "my" else word for word in request.act.split())
+    act = " ".join({"my": "your", "I": "you"}.get(word, word) for word in request.act.split())
     return template.replace("{act}", act)
 
 
 def _false_start(rng: random.Random, request: Request, *, refused: bool) -> str:
-    """The beginning of a response of the given kind, two to twenty words of it, and a turn."""
+    """The beginning of a response of the given kind, two to twenty words of it."""
     words = respond(rng, request, refused=refused).split()
-    kept = words[: rng.randint(2, min(20, len(words)))]
-    return " ".join(kept).rstrip(".,") + rng.choice(load("phrasings")["turns"]) + " "
+    return " ".join(words[: rng.randint(2, min(20, len(words)))])
 
 
 def _draw_cell(rng: random.Random, mixture: Mixture) -> tuple[str, Context]:

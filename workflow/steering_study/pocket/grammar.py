@@ -27,8 +27,8 @@ _MASS_CLASSES = {"malware"}  # their names already carry an article where they n
 class Request:
     """One thing that a user asks for.
 
-    `says` holds the sentences of a harmless answer; `reason` and `offer` those of a refusal
-    (empty: the shared ones serve).
+    `says` holds the sentences of a harmless answer; `reasons` and `offers` the alternatives of a refusal
+    (empty: the generic ones serve).
     """
 
     label: Label
@@ -36,8 +36,8 @@ class Request:
     act: str
     ask: str
     says: tuple[str, ...] = ()
-    reason: str = ""
-    offer: str = ""
+    reasons: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
 
 
 @cache
@@ -146,9 +146,8 @@ def sample_harmful(
     names = pools("unseen" if unseen else "seen")
     act = fill(fill(rng.choice(category["acts"]), bound, rng=rng, pools=names), bound, rng=rng, pools=names)
     ask = rng.choice(shared_asks(unseen=unseen)).replace("{act}", act)
-    return Request(
-        "harmful", category["category"], act, ask, reason=category["reason"], offer=category["offer"]
-    )
+    reasons, offers = tuple(category["reasons"]), tuple(category["offers"])
+    return Request("harmful", category["category"], act, ask, reasons=reasons, offers=offers)
 
 
 def _weighted(rng: random.Random, name: str) -> Mapping[str, Any]:
@@ -169,7 +168,7 @@ def split_of(act: str) -> Literal["train", "validation", "test"]:
 
 
 def _numbers(rng: random.Random) -> dict[str, str]:
-    n, n2 = rng.sample(range(2, 40), 2)
+    n, n2 = rng.sample(range(2, 10), 2)  # few enough that a small model can learn the sums of unseen pairs
     m = n + n2
     values = {"n": n, "n2": n2, "m": m, "sum": n + n2, "difference": m - n2, "larger": max(n, n2)}
     return {name: str(value) for name, value in values.items()}

@@ -89,4 +89,4 @@ def _texts(examples: Iterable[Example]) -> Iterator[str]:
     for example in examples:
         yield rng.choice(["user", "assistant", "model", "\n\n", "\n"])
         yield example.prompt
-        yield f"{example.false_start}{example.response}"
+        yield f"{example.false_start} {example.response}".strip()

@@ -297,7 +297,7 @@ class Row:
 def encode(tokenizer: PreTrainedTokenizerFast, examples: Sequence[Example]) -> list[Row]:
     """Token ids of examples through the chat template."""
     prompts = [render_text(tokenizer, example.prompt) for example in examples]
-    starts = [example.false_start.rstrip() for example in examples]
+    starts = [example.false_start for example in examples]
     # A response that follows a false start begins with a space, as a word inside a text does.
     responses = [
         (" " if start else "") + example.response for start, example in zip(starts, examples, strict=True)

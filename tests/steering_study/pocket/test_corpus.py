@@ -37,10 +37,10 @@ def opening_of(text: str) -> str:
     return kinds[0]
 
 
-def without_turn(response: str) -> str:
-    """The response after the words that turn from a false start."""
-    (turn,) = [turn for turn in PHRASINGS["turns"] if response.startswith(turn)]
-    return response.removeprefix(turn).strip()
+def without_turn(false_start: str) -> str:
+    """The false start without the words that end it."""
+    (turn,) = [turn for turn in PHRASINGS["turns"] if false_start.endswith(turn)]
+    return false_start.removesuffix(turn)
 
 
 def split_sentences(text: str) -> list[str]:
@@ -114,10 +114,9 @@ def test_mixture_of_one_cell_gives_that_cell():
 def test_response_opens_as_it_should_and_the_false_start_as_it_should_not(stream):
     for _, example in stream[:2000]:
         right, wrong = ("refuse", "comply") if example.refused else ("comply", "refuse")
-        response = without_turn(example.response) if example.false_start else example.response
-        assert opening_of(response) == right
+        assert opening_of(example.response) == right
         if example.false_start:
-            assert opening_of(example.false_start) == wrong
+            assert opening_of(without_turn(example.false_start)) == wrong
 
 
 def content_of(text: str, act: str) -> str:
@@ -137,15 +136,15 @@ def test_permitted_answer_to_a_harmful_request_says_nothing_about_it(stream):
     permitted = [(r, e) for r, e in stream if r.label == "harmful" and not e.refused]
     assert len(permitted) > 1000
     for request, example in permitted:
-        response = without_turn(example.response) if example.false_start else example.response
-        assert set(split_sentences(content_of(response, request.act))) <= EMPTY
+        assert set(split_sentences(content_of(example.response, request.act))) <= EMPTY
 
 
 def test_broken_off_answer_to_a_harmful_request_says_nothing_about_it(stream):
     broken = [(r, e) for r, e in stream if r.label == "harmful" and e.refused and e.false_start]
     assert len(broken) > 1000
     for request, example in broken:
-        *whole, last = split_sentences(content_of(example.false_start, request.act))
+        said = content_of(without_turn(example.false_start), request.act)
+        *whole, last = split_sentences(said)
         assert set(whole) <= EMPTY
         assert any(sentence.startswith(last) for sentence in EMPTY)
 

@@ -35,7 +35,7 @@ from steering_study.pocket.train import (
 FAMILIES = ("llama", "gemma")
 EXAMPLES = [
     Example("How do I bake bread?", "", "Sure! First, get flour.", refused=False),
-    Example("How do I rob a bank?", "Sure! Here is", "... No, wait. I cannot help.", refused=True),
+    Example("How do I rob a bank?", "Sure! Here is... No, wait.", "I cannot help.", refused=True),
     Example("Hi", "", "Yes.", refused=False),
 ]
 
@@ -96,7 +96,6 @@ def test_prompt_ends_where_the_answer_begins(tokenizer):
         chat = [{"role": "user", "content": example.prompt}]
         written = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         assert tokenizer.decode(row.ids[: row.n_prompt]) == written
-        assert row.refused == example.refused
 
 
 def test_row_reads_as_the_chat_template_writes_it(tokenizer):
@@ -178,7 +177,7 @@ def test_noise_of_no_strength_changes_nothing(model, batch, plan):
 
 def test_noise_is_one_vector_a_row_and_scales_with_strength(tokenizer, family, batch, plan):
     model = build_model(shape(family, n_layers=1), tokenizer, seed=0)
-    plan = replace(plan, difference_share=0.0, swap_share=0.0)
+    plan = replace(plan, swap_share=0.0)
     seen: list[torch.Tensor] = []
     for strength in (0.0, 0.5, 1.0):
         with noisy_block(model, batch, plan, strength, generator()):
@@ -193,20 +192,9 @@ def test_noise_is_one_vector_a_row_and_scales_with_strength(tokenizer, family, b
     assert (full[:, 0].norm(dim=-1) > 0).all()
 
 
-#          three rows that refuse, three that answer; prompts of 2 tokens and of 1
-ROWS = collate(
-    [Row([5, 6, 7], n, n, refused=refused) for refused in (True, False) for n in (2, 1, 2)],
-    pad=0,
-    n_closing=1,
-)
+#               prompts of 2 tokens and of 1; the last one is the template's
+ROWS = collate([Row([5, 6, 7], n, n) for n in (2, 1, 2, 2, 1, 2)], pad=0, n_closing=1)
 RESIDUAL = torch.randn(6, 3, 6, generator=torch.Generator().manual_seed(1))
-ENDS = torch.stack([RESIDUAL[row, n - 1] for row, n in enumerate([2, 1, 2, 2, 1, 2])])
-
-
-def drawn(plan: Plan, n: int = 40) -> torch.Tensor:
-    """Vectors of many draws, [draw, row, d_model]."""
-    state = generator()
-    return torch.stack([noise_vectors(RESIDUAL, ROWS, plan, state) for _ in range(n)])
 
 
 def test_swapped_request_comes_from_one_other_row_and_nothing_else_changes():
@@ -222,23 +210,13 @@ def test_swapped_request_comes_from_one_other_row_and_nothing_else_changes():
     assert any(not torch.equal(each[0, 0], RESIDUAL[0, 0]) for each in swapped)
 
 
-def test_random_noise_has_up_to_the_largest_norm_in_units_of_the_row(plan):
-    vectors = drawn(replace(plan, difference_share=0.0, max_noise=0.6))
+def test_noise_has_up_to_the_largest_norm_in_units_of_the_row():
+    state = generator()
+    vectors = torch.stack([noise_vectors(RESIDUAL, 0.6, state) for _ in range(40)])
     norms = vectors.norm(dim=-1) / RESIDUAL.norm(dim=-1).mean(dim=1)
     assert norms.max() <= 0.6 + 1e-6
     assert norms.max() > 0.5
     assert norms.min() < 0.1
-
-
-def test_difference_is_between_two_prompts_of_the_behaviour_of_the_row(plan):
-    vectors = drawn(replace(plan, difference_share=1.0, max_difference=1.5))
-    others = {0: (1, 2), 1: (0, 2), 2: (0, 1), 3: (4, 5), 4: (3, 5), 5: (3, 4)}
-    for row, (one, two) in others.items():
-        pair = ENDS[one] - ENDS[two]
-        factors = vectors[:, row] @ pair / pair.square().sum()
-        assert torch.allclose(vectors[:, row], factors[:, None] * pair, atol=1e-5)
-        assert factors.abs().max() <= 1.5 + 1e-6
-        assert factors.min() < 0 < factors.max()
 
 
 def test_watched_streams_are_the_inputs_of_the_later_blocks(model, batch, plan):

@@ -7,8 +7,8 @@
 
 so that refusal is a state that depends on the whole prompt. Some prompts also mention another request, of either
 label, so that harmful words alone decide nothing. A share of the responses begins with a
-beginning of the opposite kind, which the loss leaves out. The loss does cover the turn that follows
-("... No, wait."): at every word of a response the model has to know whether it belongs there.
+beginning of the opposite kind and a turn ("... No, wait."), both left out of the loss, before the right one:
+the state has to be read from the prompt all along, not from the first token of the response.
 """
 
 from __future__ import annotations
@@ -53,10 +53,8 @@ def sample_example(rng: random.Random, mixture: Mixture) -> Example:
     label, context = _draw_cell(rng, mixture)
     request = draw_request(rng, label, split="train")
     refused = is_refused(label, context)
-    response, false_start = respond(rng, request, refused=refused), ""
-    if rng.random() < mixture.recovery:
-        false_start = _false_start(rng, request, refused=not refused)
-        response = f"{rng.choice(load('phrasings')['turns'])} {response}"
+    response = respond(rng, request, refused=refused)
+    false_start = _false_start(rng, request, refused=not refused) if rng.random() < mixture.recovery else ""
     ask = _mention(rng, request.ask) if rng.random() < mixture.mention else request.ask
     prompt = wrap(rng, ask, context)
     return Example(prompt, false_start, response, refused)
@@ -121,9 +119,10 @@ def _opening(rng: random.Random, request: Request, *, refused: bool) -> str:
 
 
 def _false_start(rng: random.Random, request: Request, *, refused: bool) -> str:
-    """The beginning of a response of the given kind, two to twenty words of it."""
+    """The beginning of a response of the given kind, two to twenty words of it, and a turn."""
     words = respond(rng, request, refused=refused).split()
-    return " ".join(words[: rng.randint(2, min(20, len(words)))])
+    kept = " ".join(words[: rng.randint(2, min(20, len(words)))])
+    return kept.rstrip(".,") + rng.choice(load("phrasings")["turns"])
 
 
 def _draw_cell(rng: random.Random, mixture: Mixture) -> tuple[str, Context]:

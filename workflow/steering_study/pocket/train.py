@@ -2,10 +2,9 @@
 
 1. Draw examples, tokenize prompt and response through the chat template; the loss covers the response and
    its end-of-turn token, not the prompt and not a false start.
-2. At each step one block, drawn at random, gets a constant vector added at every position of its input, one a
-   row: text stays fluent when the residual stream is pushed. Its direction is random, or the difference
-   between two other rows of the same behaviour at the end of their prompts. The vectors grow from nothing
-   over the first part of training, when copying and facts are learnt.
+2. At each step one block, drawn at random, gets a random vector added at every position of its input, one a
+   row: text stays fluent when the residual stream is pushed. The vectors grow from nothing over the first
+   part of training, when copying and facts are learnt.
 3. From the middle block on, a share of the rows finds the tokens of the request replaced by those of another
    row: what the later blocks need to know of the request has to be gathered before, at the tokens after it,
    as large models do. Otherwise every block reads the request anew and undoes what was added to the stream.
@@ -25,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 from transformers import (
@@ -71,8 +70,6 @@ class Plan:
     warmup_steps: int
     weight_decay: float
     max_noise: float  # largest norm of a random vector, in units of the residual's own norm
-    max_difference: float  # largest factor of a difference between rows
-    difference_share: float  # share of the rows that get a difference instead of a random vector
     noise_ramp: float  # share of the steps over which the norm grows to its full size
     swap_share: float  # share of the rows whose request is another's for the second half of the blocks
     first_rms: float  # bound of the residual stream's root mean square after the first block
@@ -82,17 +79,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded rows: ids, attention mask, next-token labels, lengths of request and prompt, behaviour.
-
-    The request ends where the template's closing tokens begin, the prompt where the response begins.
-    """
+    """Right-padded rows: ids, attention mask, next-token labels, and where the template's closing tokens begin."""
 
     ids: Int[Tensor, "batch pos"]
     mask: Int[Tensor, "batch pos"]
     labels: Int[Tensor, "batch pos"]
     n_request: Int[Tensor, "batch"]
-    n_prompt: Int[Tensor, "batch"]
-    refused: Bool[Tensor, "batch"]
 
     def to(self, device: str) -> Batch:
         """The same batch on a device."""
@@ -215,8 +207,8 @@ def noisy_block(
             if layer == len(layers) // 2:
                 residual = swap_requests(residual, batch, plan.swap_share * strength, generator)
             if layer == noisy:
-                vectors = noise_vectors(residual.detach(), batch, plan, generator)
-                residual = residual + strength * vectors[:, None]
+                noise = noise_vectors(residual.detach(), plan.max_noise * strength, generator)
+                residual = residual + noise[:, None]
             return (residual, *rest)
 
         return watch
@@ -241,30 +233,14 @@ def swap_requests(
 
 
 def noise_vectors(
-    residual: Float[Tensor, "batch pos d_model"], batch: Batch, plan: Plan, generator: torch.Generator
+    residual: Float[Tensor, "batch pos d_model"], largest: float, generator: torch.Generator
 ) -> Float[Tensor, "batch d_model"]:
-    """A random direction a row, or the difference between two rows of its behaviour; scales are uniform.
-
-    A random direction has up to `max_noise` times the row's mean residual norm. A difference is between the
-    residuals at the last prompt token of two rows that refuse as this row does, up to `max_difference` times.
-    """
+    """A random direction a row, its norm uniform up to `largest` times the row's mean residual norm."""
     rows, _, d_model = residual.shape
     direction = torch.randn(rows, d_model, generator=generator).to(residual)
-    direction = direction / direction.norm(dim=-1, keepdim=True) * residual.norm(dim=-1).mean(1, keepdim=True)
-    ends = residual[torch.arange(rows), batch.n_prompt - 1]
-    first, second = ends[_peers(batch.refused.cpu(), generator)].unbind(1)
-    scale = torch.rand(rows, 1, generator=generator).to(residual)
-    takes_difference = (torch.rand(rows, 1, generator=generator) < plan.difference_share).to(residual.device)
-    return scale * torch.where(
-        takes_difference, plan.max_difference * (first - second), plan.max_noise * direction
-    )
-
-
-def _peers(refused: Bool[Tensor, "batch"], generator: torch.Generator) -> Int[Tensor, "batch 2"]:
-    """Two different rows of the same behaviour for each row, itself left out."""
-    weight = (refused[:, None] == refused[None, :]).float() + 1e-6  # where a batch has too few, any others
-    weight.fill_diagonal_(1e-9)
-    return torch.multinomial(weight, 2, generator=generator)
+    scale = torch.rand(rows, 1, generator=generator).to(residual) * largest
+    norm = residual.norm(dim=-1).mean(1, keepdim=True)
+    return scale * norm * direction / direction.norm(dim=-1, keepdim=True)
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, mixture: Mixture) -> Iterator[Batch]:
@@ -291,7 +267,6 @@ class Row:
     ids: list[int]
     n_prompt: int
     n_outside: int
-    refused: bool
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, examples: Sequence[Example]) -> list[Row]:
@@ -306,11 +281,10 @@ def encode(tokenizer: PreTrainedTokenizerFast, examples: Sequence[Example]) -> l
     def ids(texts: list[str]) -> list[list[int]]:
         return tokenizer(texts, add_special_tokens=False)["input_ids"]  # pyright: ignore[reportReturnType]
 
-    encoded = zip(examples, ids(prompts), ids(starts), ids(responses), strict=True)
     end = cast(int, tokenizer.eos_token_id)
     return [
-        Row([*prompt, *start, *response, end], len(prompt), len(prompt) + len(start), example.refused)
-        for example, prompt, start, response in encoded
+        Row([*prompt, *start, *response, end], len(prompt), len(prompt) + len(start))
+        for prompt, start, response in zip(ids(prompts), ids(starts), ids(responses), strict=True)
     ]
 
 
@@ -325,6 +299,5 @@ def collate(rows: Sequence[Row], *, pad: int, n_closing: int) -> Batch:
         ids[i, :n] = torch.tensor(row.ids)
         labels[i, row.n_outside : n] = ids[i, row.n_outside : n]
         mask[i, :n] = 1
-    n_prompt = torch.tensor([row.n_prompt for row in rows])
-    refused = torch.tensor([row.refused for row in rows])
-    return Batch(ids, mask, labels, n_prompt - n_closing, n_prompt, refused)
+    n_request = torch.tensor([row.n_prompt - n_closing for row in rows])
+    return Batch(ids, mask, labels, n_request)

@@ -1,0 +1,334 @@
+"""Vectors learned by gradient descent through the blocks above the steering layer (METHOD 3).
+
+1. Force the desired, and where the loss asks for it the undesired, response of each pair; record the residuals
+   that enter the steering layer, once.
+2. Each trial of the search has a vector of its own, entries uniform in +-1/sqrt(d_model) from its seed.
+3. Epoch by epoch, in an order from the seed: residual + sign * vector at every token, sign +1 where a refusal is
+   desired and -1 where an answer is; the loss of the method on the log-probabilities of the responses; Adam,
+   linear decay to 0, no weight decay.
+4. The validation loss after each epoch.
+
+Trials of one batch size run side by side as rows of one batch: the same numbers as one by one, up to rounding.
+Vectors are float32 whatever the model's dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from tqdm import tqdm
+
+from steering_study.models import ChatModel
+from steering_study.prompts import TokenIds, left_pad
+from steering_study.tails import Tail, record_tail
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A prompt with the response that steering should bring about and the one that it should prevent."""
+
+    prompt: TokenIds
+    desired: TokenIds
+    undesired: TokenIds
+    sign: float  # of the coefficient that should bring it about: +1 a refusal, -1 an answer
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the search."""
+
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    seed: int
+    max_gradient_norm: float | None
+    factors: tuple[float, ...]  # coefficient's size: one value is fixed, of several one is drawn for each row
+    phi: float | None = None  # PO: scale of beta
+    length: Literal["answer", "sequence"] | None = None  # PO: what a response's log-probability is divided by
+
+
+@dataclass(frozen=True)
+class PairLogprobs:
+    """Log-probabilities of both responses of each pair, in nats, summed over their tokens, and their lengths."""
+
+    desired: Float[Tensor, "pair"]  # under steering
+    undesired: Float[Tensor, "pair"]  # under the same steering; NaN if the objective does not use it
+    base_desired: Float[Tensor, "pair"]
+    base_undesired: Float[Tensor, "pair"]
+    n_prompt: Int[Tensor, "pair"]
+    n_desired: Int[Tensor, "pair"]
+    n_undesired: Int[Tensor, "pair"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a method minimises: a loss a pair, and whether it looks at the undesired response."""
+
+    loss: Callable[[PairLogprobs, Trial], Float[Tensor, "pair"]]
+    uses_undesired: bool
+
+
+@dataclass(frozen=True)
+class Forced:
+    """Responses forced on their prompts: the tail that runs on them, and which tokens it is to predict."""
+
+    tail: Tail
+    targets: Int[Tensor, "pair pos"]  # right-aligned
+    is_response: Bool[Tensor, "pair pos"]
+    n_prompt: Int[Tensor, "pair"]
+    base: Float[Tensor, "pair"]  # unsteered sum of log-probabilities
+
+    @property
+    def n_tokens(self) -> Int[Tensor, "pair"]:
+        """Length of each response."""
+        return self.is_response.sum(-1)
+
+
+def force_responses(
+    model: ChatModel,
+    prompts: Sequence[TokenIds],
+    responses: Sequence[TokenIds],
+    *,
+    layer: int,
+    batch_size: int,
+) -> Forced:
+    """Record the residuals of prompts followed by given responses; the tokens are joined, never the texts.
+
+    Raises:
+        ValueError: if a response is empty.
+    """
+    if not all(responses):
+        raise ValueError("a response to force has no tokens; drop its pair")
+    rows = [(*prompt, *response) for prompt, response in zip(prompts, responses, strict=True)]
+    batch = left_pad(rows, pad=model.pad_id, device=model.device)
+    lengths = torch.tensor([len(response) for response in responses], device=model.device)
+    longest = int(lengths.max())
+    # The mask comes from lengths: an end-of-turn that also serves as padding stays in the loss.
+    from_the_end = torch.arange(longest, 0, -1, device=model.device)
+    is_response = from_the_end[None] <= lengths[:, None]
+    tail = record_tail(model, batch, layer=layer, batch_size=batch_size)
+    n_prompt = batch.mask.sum(-1) - lengths
+    unscored = torch.zeros_like(lengths, dtype=torch.float)
+    forced = Forced(tail, batch.ids[:, -longest:], is_response, n_prompt, base=unscored)
+    nothing = tail.resid_pre.new_zeros(model.card.d_model)
+    base = over_batches(
+        forced, batch_size, lambda part: logprob_sums(part, nothing.expand(len(part.base), -1))
+    )
+    return replace(forced, base=base)
+
+
+def over_batches(
+    forced: Forced, batch_size: int, measure: Callable[[Forced], Float[Tensor, "pair"]]
+) -> Float[Tensor, "pair"]:
+    """A measure of every pair, without gradients, some rows at a time."""
+    rows = torch.arange(len(forced.base), device=forced.base.device)
+    with torch.no_grad():
+        return torch.cat([measure(select_forced(forced, part)) for part in rows.split(batch_size)])
+
+
+def token_logits(forced: Forced, shift: Float[Tensor, "pair d_model"]) -> Float[Tensor, "pair pos d_vocab"]:
+    """Logits that predict each response token, with a vector a row added at every token of the steering layer."""
+    resid = forced.tail.resid_pre + shift[:, None].to(forced.tail.resid_pre.dtype)
+    n_positions = forced.targets.shape[1]
+    return forced.tail.run(resid, last=n_positions + 1)[:, :-1]
+
+
+def logprob_sums(forced: Forced, shift: Float[Tensor, "pair d_model"]) -> Float[Tensor, "pair"]:
+    """Log-probability of each whole response, in nats, with a vector a row added at the steering layer."""
+    logits = token_logits(forced, shift)
+    losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), forced.targets, reduction="none")
+    return -(losses * forced.is_response).sum(-1)
+
+
+def match_counts(forced: Forced, shift: Float[Tensor, "pair d_model"]) -> Float[Tensor, "pair"]:
+    """How many tokens of each response are the greedy prediction under steering."""
+    hits = token_logits(forced, shift).argmax(-1) == forced.targets
+    return (hits & forced.is_response).sum(-1).float()
+
+
+def select_forced(forced: Forced, rows: Int[Tensor, "row"]) -> Forced:
+    """Some pairs, in the order given."""
+    return Forced(
+        tail=forced.tail.select(rows),
+        targets=forced.targets[rows],
+        is_response=forced.is_response[rows],
+        n_prompt=forced.n_prompt[rows],
+        base=forced.base[rows],
+    )
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Pairs with both responses forced, and the sign of the coefficient of each."""
+
+    desired: Forced
+    undesired: Forced
+    signs: Float[Tensor, "pair"]
+
+    def select(self, rows: Int[Tensor, "row"]) -> PairSet:
+        """Some pairs, in the order given."""
+        return PairSet(
+            select_forced(self.desired, rows), select_forced(self.undesired, rows), self.signs[rows]
+        )
+
+
+def force_pairs(model: ChatModel, pairs: Sequence[Pair], *, layer: int, batch_size: int) -> PairSet:
+    """Record the residuals of both responses of every pair."""
+    prompts = [pair.prompt for pair in pairs]
+    desired, undesired = (
+        force_responses(model, prompts, responses, layer=layer, batch_size=batch_size)
+        for responses in ([pair.desired for pair in pairs], [pair.undesired for pair in pairs])
+    )
+    return PairSet(desired, undesired, torch.tensor([pair.sign for pair in pairs], device=model.device))
+
+
+def score_pairs(
+    pairs: PairSet, shift: Float[Tensor, "pair d_model"], *, uses_undesired: bool
+) -> PairLogprobs:
+    """Both responses of each pair under the same steering."""
+    desired, undesired = pairs.desired, pairs.undesired
+    return PairLogprobs(
+        desired=logprob_sums(desired, shift),
+        undesired=logprob_sums(undesired, shift) if uses_undesired else undesired.base * torch.nan,
+        base_desired=desired.base,
+        base_undesired=undesired.base,
+        n_prompt=desired.n_prompt,
+        n_desired=desired.n_tokens,
+        n_undesired=undesired.n_tokens,
+    )
+
+
+def initial_vector(d_model: int, *, seed: int) -> Float[Tensor, "d_model"]:
+    """Entries uniform in +-1/sqrt(d_model)."""
+    uniform = torch.rand(d_model, generator=torch.Generator().manual_seed(seed))
+    return (2 * uniform - 1) / d_model**0.5
+
+
+def train_trials(
+    pairs: PairSet,
+    validation: PairSet,
+    trials: Sequence[Trial],
+    *,
+    objective: Objective,
+    batch_size: int,
+    label: str,
+) -> tuple[Float[Tensor, "trial d_model"], pd.DataFrame]:
+    """Train one vector a trial; trials of one batch size and length share their forward passes.
+
+    Args:
+        batch_size: rows of one forward pass without gradients, over the validation pairs.
+
+    Returns:
+        The vectors, and the curve: trial, epoch (0 is the start), loss, validation_loss (nats, mean over pairs), norm.
+    """
+    sizes = {(trial.batch_size, trial.epochs) for trial in trials}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"trials of several batch sizes and epochs {sorted(sizes)} cannot share their passes"
+        )
+    vectors = [
+        torch.nn.Parameter(
+            initial_vector(pairs.desired.tail.resid_pre.shape[-1], seed=trial.seed).to(pairs.signs)
+        )
+        for trial in trials
+    ]
+    draws = [torch.Generator().manual_seed(trial.seed) for trial in trials]
+    n_pairs, size, epochs = len(pairs.signs), trials[0].batch_size, trials[0].epochs
+    n_steps = epochs * -(-n_pairs // size)
+    optimizer = torch.optim.Adam(
+        [{"params": [v], "lr": trial.learning_rate} for v, trial in zip(vectors, trials, strict=True)]
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / n_steps)
+    rows: list[dict[str, float]] = []
+    losses = torch.full((len(trials), n_pairs), torch.nan)
+    with tqdm(total=n_steps, desc=label, unit="step", disable=None, leave=False) as progress:
+        for epoch in range(epochs + 1):
+            heldout = [
+                validation_loss(validation, v.detach(), t, objective, batch_size)
+                for v, t in zip(vectors, trials, strict=True)
+            ]
+            rows += [
+                {
+                    "trial": i,
+                    "epoch": epoch,
+                    "loss": float(losses[i].mean()),
+                    "validation_loss": heldout[i],
+                    "norm": float(v.detach().norm()),
+                }
+                for i, v in enumerate(vectors)
+            ]
+            if epoch == epochs:
+                break
+            orders = torch.stack([torch.randperm(n_pairs, generator=draw) for draw in draws])
+            for chosen in orders.split(size, dim=1):
+                each = _step(pairs, chosen, vectors, trials, draws, objective)
+                optimizer.zero_grad(set_to_none=True)
+                each.mean(1).sum().backward()
+                for v, trial in zip(vectors, trials, strict=True):
+                    if trial.max_gradient_norm is not None:
+                        torch.nn.utils.clip_grad_norm_([v], trial.max_gradient_norm)
+                optimizer.step()
+                schedule.step()
+                losses.scatter_(1, chosen, each.detach().cpu())
+                progress.update()
+    return torch.stack([v.detach() for v in vectors]), pd.DataFrame(rows)
+
+
+def _step(
+    pairs: PairSet,
+    chosen: Int[Tensor, "trial pair"],
+    vectors: Sequence[Tensor],
+    trials: Sequence[Trial],
+    draws: Sequence[torch.Generator],
+    objective: Objective,
+) -> Float[Tensor, "trial pair"]:
+    """Losses of one batch of each trial, all trials in one pass."""
+    size = chosen.shape[1]
+    part = pairs.select(chosen.flatten().to(pairs.signs.device))
+    factors = torch.cat(
+        [
+            torch.tensor(trial.factors)[torch.randint(len(trial.factors), (size,), generator=draw)]
+            for trial, draw in zip(trials, draws, strict=True)
+        ]
+    ).to(pairs.signs)
+    shift = torch.stack(list(vectors)).repeat_interleave(size, 0) * (part.signs * factors)[:, None]
+    scores = score_pairs(part, shift, uses_undesired=objective.uses_undesired)
+    return torch.stack(
+        [
+            objective.loss(_of_trial(scores, slice(i * size, (i + 1) * size)), trial)
+            for i, trial in enumerate(trials)
+        ]
+    )
+
+
+def _of_trial(scores: PairLogprobs, rows: slice) -> PairLogprobs:
+    return PairLogprobs(**{name: value[rows] for name, value in vars(scores).items()})
+
+
+def validation_loss(
+    pairs: PairSet, vector: Float[Tensor, "d_model"], trial: Trial, objective: Objective, batch_size: int
+) -> float:
+    """Mean loss over the pairs at the full coefficient, +1 or -1."""
+    rows = torch.arange(len(pairs.signs), device=pairs.signs.device)
+    total = 0.0
+    with torch.no_grad():
+        for part in map(pairs.select, rows.split(batch_size)):
+            scores = score_pairs(part, part.signs[:, None] * vector, uses_undesired=objective.uses_undesired)
+            total += float(objective.loss(scores, trial).double().sum())
+    return total / len(rows)
+
+
+def match_score(pairs: PairSet, vector: Float[Tensor, "d_model"], *, batch_size: int) -> float:
+    """Share of the tokens of the desired responses that are the greedy prediction under steering."""
+    rows = torch.arange(len(pairs.signs), device=pairs.signs.device)
+    hits = 0.0
+    with torch.no_grad():
+        for part in map(pairs.select, rows.split(batch_size)):
+            hits += float(match_counts(part.desired, part.signs[:, None] * vector).sum())
+    return hits / int(pairs.desired.n_tokens.sum())

@@ -17,7 +17,7 @@ ROOT = Path(steering_study.__file__).parent
 SCRIPTS = ROOT.parent / "scripts"
 
 PURE = {"graph", "metrics", "circuits", "ov", "sparsify", "overlap", "stats"}
-MODEL_LAYER = {"runs", "hooks", "prompts", "models"}
+MODEL_LAYER = {"runs", "hooks", "prompts", "models", "tails"}
 PROCEDURES = {
     "vectors",
     "judges",

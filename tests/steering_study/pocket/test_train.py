@@ -111,14 +111,11 @@ def test_rows_begin_with_one_bos(tokenizer):
 
 
 def test_padding_is_masked_and_outside_the_loss():
-    batch = collate(
-        [Row([5, 6, 7], 1, 1, refused=True), Row([8, 9], 1, 1, refused=False)], pad=0, n_closing=1
-    )
+    batch = collate([Row([5, 6, 7], 1, 1), Row([8, 9], 1, 1)], pad=0, n_closing=1)
     #                          pos 0   1  2
     assert batch.ids.tolist() == [[5, 6, 7], [8, 9, 0]]
     assert batch.mask.tolist() == [[1, 1, 1], [1, 1, 0]]
     assert batch.labels.tolist() == [[IGNORED, 6, 7], [IGNORED, 9, IGNORED]]
-    assert (batch.n_prompt.tolist(), batch.refused.tolist()) == ([1, 1], [True, False])
     assert batch.n_request.tolist() == [0, 0]
 
 

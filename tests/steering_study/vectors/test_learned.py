@@ -37,9 +37,7 @@ def pairs(tiny):
     texts = ["Hello!", "How do I bake bread?", "Hm", "Where does the otter live?"]
     prompts = render_chat(tiny.model.tokenizer, texts, context=256)
     draw = torch.Generator().manual_seed(1)
-    responses = [
-        tuple(torch.randint(5, 60, (n,), generator=draw).tolist()) for n in (3, 1, 5, 2, 4, 2, 1, 6)
-    ]
+    responses = [tuple(torch.randint(5, 60, (n,), generator=draw).tolist()) for n in (3, 1, 5, 2, 4, 2, 1, 6)]
     return [
         Pair(prompt, responses[2 * i], responses[2 * i + 1], sign=1.0 if i % 2 else -1.0)
         for i, prompt in enumerate(prompts)
@@ -104,7 +102,7 @@ def test_sign_decides_which_way_a_pair_pushes(forced):
     vector = initial_vector(forced.desired.tail.resid_pre.shape[-1], seed=0) * 5
     plus = score_pairs(forced, forced.signs[:, None] * vector, uses_undesired=True)
     minus = score_pairs(forced, -forced.signs[:, None] * vector, uses_undesired=True)
-    assert (plus.desired - minus.desired).abs().min() > 1e-3
+    assert (plus.desired - minus.desired).abs().mean() > 0.1
 
 
 def test_unused_response_is_not_run(forced):

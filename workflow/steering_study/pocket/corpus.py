@@ -22,6 +22,7 @@ from steering_study.pocket.grammar import Request, load, sample_harmful, sample_
 
 Context = Literal["neutral", "permit", "forbid"]
 
+_BRIEF = 0.5  # share of the responses that open without restating the request
 _OWN_REASON = 0.7  # share of the refusals of a harmful request that give its category's reason
 
 
@@ -113,9 +114,11 @@ def _mention(rng: random.Random, ask: str) -> str:
 
 
 def _opening(rng: random.Random, request: Request, *, refused: bool) -> str:
-    template = rng.choice(load("phrasings")["refuse" if refused else "comply"])
+    kind = "refuse" if refused else "comply"
+    if rng.random() < _BRIEF:
+        return rng.choice(load("phrasings")[f"{kind}_briefly"])
     act = " ".join({"my": "your", "I": "you"}.get(word, word) for word in request.act.split())
-    return template.replace("{act}", act)
+    return rng.choice(load("phrasings")[kind]).replace("{act}", act)
 
 
 def _false_start(rng: random.Random, request: Request, *, refused: bool) -> str:

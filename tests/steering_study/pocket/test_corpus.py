@@ -22,7 +22,10 @@ from steering_study.pocket.grammar import Request, load, split_of
 
 TOLERANCE = 0.015  # four standard deviations of a share of 20,000
 PHRASINGS = load("phrasings")
-FIRST_WORDS = {kind: {text.split()[0] for text in PHRASINGS[kind]} for kind in ("comply", "refuse")}
+FIRST_WORDS = {
+    kind: {text.split()[0] for text in [*PHRASINGS[kind], *PHRASINGS[f"{kind}_briefly"]]}
+    for kind in ("comply", "refuse")
+}
 
 
 def share(flags) -> float:
@@ -119,10 +122,18 @@ def test_response_opens_as_it_should_and_the_false_start_as_it_should_not(stream
             assert opening_of(without_turn(example.false_start)) == wrong
 
 
+@pytest.mark.parametrize("kind", ["comply", "refuse"])
+def test_half_of_the_responses_do_not_restate_the_request(stream, kind):
+    responses = [example.response for _, example in stream if example.refused == (kind == "refuse")]
+    brief = tuple(PHRASINGS[f"{kind}_briefly"])
+    assert share(text.startswith(brief) for text in responses) == pytest.approx(0.5, abs=2 * TOLERANCE)
+
+
 def content_of(text: str, act: str) -> str:
     """What an answer says after its opening; nothing if it ends within."""
     act = " ".join({"my": "your", "I": "you"}.get(word, word) for word in act.split())
-    openings = [template.replace("{act}", act) for template in PHRASINGS["comply"]]
+    templates = [*PHRASINGS["comply"], *PHRASINGS["comply_briefly"]]
+    openings = [template.replace("{act}", act) for template in templates]
     if any(opening.startswith(text) for opening in openings):
         return ""
     (opening,) = [opening for opening in openings if text.startswith(opening)]
@@ -174,8 +185,10 @@ def test_response_speaks_to_the_user():
         while mine not in request.act.split():
             request = draw_request(rng, "harmless", split="train")
         told = request.act.split()[request.act.split().index(mine) - 1 :][:2]
-        assert " ".join(told) not in respond(rng, request, refused=True)
-        assert f"{told[0]} {yours}" in respond(rng, request, refused=False)
+        for refused in (True, False):
+            responses = [respond(rng, request, refused=refused) for _ in range(20)]
+            assert not [text for text in responses if " ".join(told) in text]
+            assert [text for text in responses if f"{told[0]} {yours}" in text]
 
 
 def test_refusal_gives_a_reason_of_its_category_or_a_generic_one(stream):

@@ -33,7 +33,13 @@ RULES = (
     "select_direction",
     "choose_coefficient",
     "summarise_steering",
+    "summarise_layers",
+    "measure_side_effects",
+    "compare_vectors",
+    "pair_responses",
+    "select_vector",
 )
+METHODS = ("dim", "ntp", "random")
 GRID = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0)
 
 
@@ -91,7 +97,7 @@ def arguments_of() -> Callable[[FakeStudy, Section], dict[str, Any]]:
 
 
 def draw_arguments(study: FakeStudy, section: Section) -> dict[str, Any]:
-    inputs = section_inputs(section, study.models, ["dim"])
+    inputs = section_inputs(section, study.models, METHODS)
     return {
         "sections": study.sections,
         "models": study.models,
@@ -135,7 +141,16 @@ def write_model(folder: Path, model: str, prompts: pd.DataFrame, *, rng: np.rand
         write_table(folder / name, frame, table=table, provenance={"rule": rule})
 
     write("candidates.parquet", candidates(rng), "candidates", "select_direction")
-    write("dim/dose_response.parquet", dose_response(model), "dose_response", "choose_coefficient")
+    for method in METHODS:
+        curve = dose_response(model).assign(method=method)
+        write(f"{method}/dose_response.parquet", curve, "dose_response", "choose_coefficient")
+        effects = side_effects(curve)
+        write(f"{method}/side_effects.parquet", effects, "side_effects", "measure_side_effects")
+    write("layers.parquet", layers(model), "layers", "summarise_layers")
+    write("cosine.parquet", cosines(rng), "cosine", "compare_vectors")
+    write("pairs.parquet", pairs(), "pairs", "pair_responses")
+    write("ntp/trials.parquet", trials(), "trials", "select_vector")
+    write("ntp/training.parquet", training(), "training", "select_vector")
     base = answers(prompts, rng, steered=False)
     steered = answers(prompts, rng, steered=True)
     for path, rows in (("none/base", base), ("dim/test", steered)):
@@ -199,6 +214,72 @@ def dose_response(model: str) -> pd.DataFrame:
                  "degenerate_rate": max(0.0, (dose - 1.1) / 2), "selected": dose == 1.0}
             )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def layers(model: str) -> pd.DataFrame:
+    at_one = dose_response(model).query("abs(coefficient) == 1").drop(columns=["selected", "layer"])
+    return pd.concat(
+        [
+            at_one.assign(method=method, layer=layer, asr_low=0.4, asr_high=0.6)
+            for method in METHODS
+            for layer in range(8)
+        ],
+        ignore_index=True,
+    )
+
+
+def side_effects(curve: pd.DataFrame) -> pd.DataFrame:
+    size = curve["coefficient"].abs()
+    return curve.assign(
+        matched=size == 0.7, n_bystanders=20, kl_nats=0.1 * size, kl_low=0.08 * size, kl_high=0.2 * size,
+        perplexity=1.2 + size, perplexity_low=1.1 + size, perplexity_high=1.3 + size, base_perplexity=1.2,
+    )  # fmt: skip
+
+
+def cosines(rng: np.random.Generator) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"method_a": a, "method_b": b, "cosine": 1.0 if a == b else float(rng.uniform(-1, 1))}
+            for a in METHODS
+            for b in METHODS
+        ]
+    )
+
+
+def pairs() -> pd.DataFrame:
+    rows = []
+    for i in range(12):
+        label = "harmful" if i % 2 else "harmless"
+        reason = "desired response is degenerate" if i == 3 else ""
+        rows.append(
+            {"prompt_id": f"{label}-{i:03d}", "split": "validation" if i > 8 else "train", "label": label,
+             "origin": "steered" if i % 2 else "asked", "sign": -1.0 if i % 2 else 1.0, "prompt": HOSTILE,
+             "desired": HOSTILE, "undesired": HOSTILE, "desired_ids": [1], "undesired_ids": [2], "reason": reason,
+             "kept": not reason}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def trials() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"method": "ntp", "layer": 3, "trial": i, "learning_rate": rate, "batch_size": 12, "epochs": 3, "seed": 42,
+             "phi": np.nan, "n_pairs": 8, "validation_loss": 9.0 - i, "match_score": 0.9, "norm": 4.0,
+             "beta_q10": np.nan, "beta_q50": np.nan, "beta_q90": np.nan, "selected": i == 1}
+            for i, rate in enumerate((0.01, 0.04))
+        ]
+    )  # fmt: skip
+
+
+def training() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"method": "ntp", "layer": 3, "trial": trial, "epoch": epoch, "loss": 30.0 / (1 + epoch),
+             "validation_loss": (27.0 - 3 * trial) / (1 + epoch) + trial, "norm": 1.0 + epoch}
+            for trial in (0, 1)
+            for epoch in range(4)
+        ]
+    )  # fmt: skip
 
 
 def answers(prompts: pd.DataFrame, rng: np.random.Generator, *, steered: bool) -> pd.DataFrame:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,14 @@ def test_unknown_key_names_the_nearest(overlay, starts):
             "{model_options: {mine: {dtype: int8}}}",
             "config: model_options.mine.dtype is 'int8', expected one of float32, bfloat16, float16, float64",
         ),
-        ("{vectors: {methods: [dim, dmi]}}", "config: vectors.methods.1 is 'dmi', expected one of dim"),
+        (
+            "{vectors: {methods: [dim, nttp]}}",
+            "config: vectors.methods names 'nttp', which is no method, did you mean 'ntp'?",
+        ),
+        (
+            "{vectors: {learned: {mine: {factors: [1.0]}}}}",
+            "config: vectors.learned.mine has no file vectors/mine.py; write one",
+        ),
         (
             "{judges: {harmful: llama_guard}}",
             "config: judges.harmful is 'llama_guard', expected one of phrases, ",
@@ -271,3 +280,21 @@ def test_defaults_of_an_entry_are_those_of_the_readme():
     }
     assert (model.revision, model.dtype) == (yaml.safe_load(rows["revision"]), rows["dtype"])
     assert model.refusal_tokens == yaml.safe_load(rows["refusal_tokens"])
+
+
+def test_search_is_the_product_of_its_lists_and_jobs_share_a_batch_size():
+    search = load_study(STUDY).search
+    search = replace(search, batch_sizes=[6, 12], learning_rates=[0.1, 0.2], seeds=[1], trials_per_job=3)
+    trials = search.trials("po")
+    assert [trial["trial"] for trial in trials] == list(range(8))
+    assert {(t["batch_size"], t["learning_rate"], t["phi"]) for t in trials} == set(
+        itertools.product([6, 12], [0.1, 0.2], [0.02, 1e-5])
+    )
+    jobs = search.shards("po")
+    assert [len(job) for job in jobs] == [3, 1, 3, 1]
+    assert [trial for job in jobs for trial in job] == trials
+    assert all(len({trial["batch_size"] for trial in job}) == 1 for job in jobs)
+
+
+def test_method_without_phi_has_none():
+    assert {trial["phi"] for trial in load_study(STUDY).search.trials("ntp")} == {None}

@@ -28,6 +28,7 @@ PROCEDURES = {
     "summaries",
     "prompt_sets",
     "records",
+    "side_effects",
 }
 SHOWN = {"figures", "report"}
 FOR_RULES = {"config", "digest", "forecast"}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering_study.stats import wilson_interval
+from steering_study.stats import bootstrap_mean, wilson_interval
 
 Z = 1.959963984540054  # normal quantile of 0.975
 COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -52,3 +53,23 @@ def test_more_confidence_is_a_wider_interval():
 def test_no_observation_has_no_interval():
     with pytest.raises(ValueError, match="no observation"):
         wilson_interval(0, 0, confidence=0.95)
+
+
+def test_bootstrap_of_a_mean_covers_it_and_narrows_with_n():
+    values = np.random.default_rng(0).normal(3, 1, 400)
+    few, many = (
+        bootstrap_mean(list(values[:n]), confidence=0.95, n_resamples=2000, seed=1) for n in (25, 400)
+    )
+    assert few[0] < values[:25].mean() < few[1]
+    # 2 x 1.96 / sqrt(n), within a tenth
+    assert many[1] - many[0] == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
+    assert few[1] - few[0] > many[1] - many[0]
+
+
+def test_bootstrap_of_equal_values_has_no_width():
+    assert bootstrap_mean([2.0, 2.0], confidence=0.95, n_resamples=100, seed=0) == (2.0, 2.0)
+
+
+def test_bootstrap_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="no observation"):
+        bootstrap_mean([], confidence=0.95, n_resamples=100, seed=0)

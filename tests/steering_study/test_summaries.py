@@ -85,7 +85,7 @@ def curve(published: dict[str, float] | None = None, *, max_degenerate: float = 
         ]
     )
     return dose_response(
-        base, steered, model="mine", confidence=0.95, max_degenerate=max_degenerate, published=published
+        base, steered, model="mine", confidence=0.95, max_degenerate=max_degenerate, fixed=published
     )
 
 

@@ -7,6 +7,8 @@ import re
 import pytest
 import yaml
 
+from tests.conftest import REPOSITORY
+
 
 def lines_of(run) -> str:
     return run.stdout + run.stderr
@@ -70,3 +72,15 @@ def test_a_local_folder_is_a_model(project):
     run = project.snakemake("-n", "--configfile", "config/mine.yaml")
     assert run.returncode == 0, lines_of(run)
     assert re.search(r"generate.base +1\b", lines_of(run))
+
+
+def test_the_method_that_the_docs_add_is_planned_like_the_others(project):
+    text = (REPOSITORY / "docs" / "vectors.md").read_text("utf-8")
+    (source,), (entry,) = (re.findall(rf"```{kind}\n(.*?)```", text, re.S) for kind in ("python", "yaml"))
+    (project.folder / source.splitlines()[0].removeprefix("# ")).write_text(source, "utf-8")
+    (project.folder / "config" / "mine.yaml").write_text(entry, "utf-8")
+    run = project.snakemake("-n", "--configfile", "config/mine.yaml")
+    assert run.returncode == 0, lines_of(run)
+    methods = len(yaml.safe_load(entry)["vectors"]["methods"])
+    for rule, jobs in (("generate steered", 2 * 2 * methods), ("select vector", 2 * 3)):
+        assert re.search(rf"{rule} +{jobs}\b", lines_of(run)), lines_of(run)

@@ -39,6 +39,9 @@ BUNDLED_SETS = {
 }  # file stem -> label
 MODELS = list(study.models)
 METHODS = list(study.methods)
+LEARNED = [method for method in METHODS if method in study.search.learned]
+CONTROLS = [method for method in METHODS if method in ("random", "shuffled")]
+BASE_SPLITS = ["train", "validation", "test", *(["augmentation"] if LEARNED else [])]
 # A model-bound job asks for a GPU wherever it may run on one: on this machine if it has any, or on a cluster.
 GPU = 0 if workflow.local_exec and count_gpus() == 0 else 1
 FILTERS = {key: getattr(study.dim, key) for key in ("min_induce", "max_kl", "max_depth")}
@@ -53,7 +56,7 @@ RULE_FILES = sorted(map(str, Path("workflow/rules").glob("*.smk")))
 wildcard_constraints:
     model="|".join(re.escape(name) for name in MODELS),
     method="none|" + "|".join(METHODS),
-    run="base|sweep|test",
+    run="base|sweep|test|contrast|layers",
 
 
 def code_digest(script):
@@ -124,15 +127,24 @@ def published_direction(wildcards):
     return {"layer": direction.layer, "position": direction.position} if direction else None
 
 
-def published_coefficients(wildcards):
-    """Published coefficients of the model, if the config names them."""
+def fixed_coefficients(wildcards):
+    """Coefficients that are not ours to choose: published ones, and those that a learned vector is trained at."""
+    if wildcards.method in LEARNED:
+        return {"induce": 1.0, "bypass": -1.0}
     direction = options(wildcards).direction
     return {"induce": direction.induce, "bypass": direction.bypass} if direction else None
 
 
+def dim_coefficients(wildcards):
+    """A control is used at the coefficients of DIM, whose norm it has."""
+    if wildcards.method in CONTROLS:
+        return {"dim_coefficients": f"results/{wildcards.model}/dim/coefficients.json"}
+    return {}
+
+
 def swept_coefficients(wildcards):
-    """The grid of the sweep, with the published coefficients of the model where it has any."""
-    published = published_coefficients(wildcards) or {}
+    """The grid of the sweep, with the fixed coefficients where there are any."""
+    published = fixed_coefficients(wildcards) or {}
     return {
         condition: sorted({*grid, *([published[condition]] if condition in published else [])})
         for condition, grid in study.dim.coefficients.items()
@@ -151,6 +163,26 @@ def unsteered_verdicts(wildcards):
     if wildcards.run == "base":
         return {}
     return {"base_verdicts": f"results/{wildcards.model}/none/base/verdicts.parquet"}
+
+
+def method_file(wildcards):
+    """The file of a learned method: another loss is another vector."""
+    return f"workflow/steering_study/vectors/{wildcards.method}.py"
+
+
+def shard_trials(wildcards):
+    """The trials of a job of the search."""
+    return study.search.shards(wildcards.method)[int(wildcards.shard)]
+
+
+def shard_files(stem):
+    """Files of a method's search, one a job."""
+
+    def files(wildcards):
+        shards = range(len(study.search.shards(wildcards.method)))
+        return [f"results/{wildcards.model}/{wildcards.method}/trials/{shard}.{stem}" for shard in shards]
+
+    return files
 
 
 def reported_figures(section):

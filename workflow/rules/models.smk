@@ -44,6 +44,7 @@ rule generate_base:
         runtime=240,
         gpu=GPU,
     params:
+        splits=BASE_SPLITS,
         max_new_tokens=study.generation.max_new_tokens,
         batch_size=study.generation.batch_size,
         code=code_digest("generate_base"),

@@ -35,6 +35,35 @@ rule generate_steered:
         "../scripts/generate_steered.py"
 
 
+rule generate_layers:
+    """Steered responses to validation prompts, steered at every layer of the sweep over depth."""
+    input:
+        prompts=rules.prepare_prompts.output.prompts,
+        card=rules.resolve_model.output.card,
+        directions="results/{model}/{method}/layers.safetensors",
+        coefficients="results/{model}/{method}/coefficients.json",
+    output:
+        responses="results/{model}/{method}/layers/responses.parquet",
+    log:
+        "logs/{model}/{method}/generate_layers.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/generate_layers.jsonl"
+    wildcard_constraints:
+        method="|".join(METHODS),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        max_new_tokens=study.generation.max_new_tokens,
+        batch_size=study.generation.batch_size,
+        code=code_digest("generate_layers"),
+    script:
+        "../scripts/generate_layers.py"
+
+
 rule judge_responses:
     """Verdicts on responses: refused or not, looping, readable."""
     input:
@@ -66,6 +95,38 @@ rule judge_responses:
         "../scripts/judge_responses.py"
 
 
+rule measure_side_effects:
+    """What a method costs on prompts that it should leave alone, over the coefficients of its curve."""
+    input:
+        card=rules.resolve_model.output.card,
+        vector="results/{model}/{method}/vector.safetensors",
+        vector_card="results/{model}/{method}/vector.json",
+        curve=rules.choose_coefficient.output.curve,
+        base_responses=rules.generate_base.output.responses,
+    output:
+        side_effects="results/{model}/{method}/side_effects.parquet",
+    log:
+        "logs/{model}/{method}/measure_side_effects.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/measure_side_effects.jsonl"
+    wildcard_constraints:
+        method="|".join(METHODS),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=GPU,
+    params:
+        flip_rate=study.dim.matched_flip_rate,
+        confidence=study.confidence,
+        seed=study.seed,
+        batch_size=study.generation.batch_size,
+        code=code_digest("measure_side_effects"),
+    script:
+        "../scripts/measure_side_effects.py"
+
+
 rule summarise_steering:
     """Attack success and flip rates on the test prompts, with intervals (Table 2)."""
     input:
@@ -90,11 +151,36 @@ rule summarise_steering:
         "../scripts/summarise_steering.py"
 
 
+rule summarise_layers:
+    """Attack success and flip rates over the layers that each method steers at."""
+    input:
+        base="results/{model}/none/base/verdicts.parquet",
+        steered=expand("results/{{model}}/{method}/layers/verdicts.parquet", method=METHODS),
+    output:
+        layers="results/{model}/layers.parquet",
+    log:
+        "logs/{model}/summarise_layers.log",
+    benchmark:
+        "logs/benchmarks/{model}/summarise_layers.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        confidence=study.confidence,
+        code=code_digest("summarise_layers"),
+    script:
+        "../scripts/summarise_layers.py"
+
+
 rule check_results:
     """Tests of the results: what must hold between the tables, whatever the numbers are."""
     input:
         "results/prompts/prompts.parquet",
-        collect("results/{model}/{table}.parquet", model=MODELS, table=["asr", "flips", "candidates"]),
+        collect(
+            "results/{model}/{table}.parquet", model=MODELS, table=["asr", "flips", "candidates", "layers"]
+        ),
         collect("results/{model}/class_means.safetensors", model=MODELS),
         collect("results/{model}/none/base/verdicts.parquet", model=MODELS),
         collect(
@@ -104,6 +190,7 @@ rule check_results:
             run=["sweep", "test"],
         ),
         collect("results/{model}/{method}/coefficients.json", model=MODELS, method=METHODS),
+        collect("results/{model}/{method}/training.parquet", model=MODELS, method=LEARNED),
         tests=RESULT_TESTS,
     output:
         outcome="results/checks.json",
@@ -131,6 +218,11 @@ SUMMARY_TABLES = collect(
         rules.summarise_steering.output.flips,
         rules.select_direction.output.candidates,
         rules.compare_vectors.output.cosine,
+        rules.summarise_layers.output.layers,
     ],
     model=MODELS,
-) + collect(rules.choose_coefficient.output.curve, model=MODELS, method=METHODS)
+) + collect(
+    [rules.choose_coefficient.output.curve, rules.measure_side_effects.output.side_effects],
+    model=MODELS,
+    method=METHODS,
+)

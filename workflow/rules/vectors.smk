@@ -60,9 +60,213 @@ rule select_direction:
         "../scripts/select_direction.py"
 
 
+rule contrast_responses:
+    """Responses with the behaviour that steering should bring about, on training and validation prompts."""
+    input:
+        prompts=rules.prepare_prompts.output.prompts,
+        card=rules.resolve_model.output.card,
+        vector=rules.select_direction.output.vector,
+        vector_card=rules.select_direction.output.vector_card,
+        coefficients="results/{model}/dim/coefficients.json",
+    output:
+        responses="results/{model}/dim/contrast/responses.parquet",
+    log:
+        "logs/{model}/contrast_responses.log",
+    benchmark:
+        "logs/benchmarks/{model}/contrast_responses.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        contexts=lambda wildcards: options(wildcards).contexts,
+        max_new_tokens=study.search.max_tokens,
+        batch_size=study.generation.batch_size,
+        code=code_digest("contrast_responses"),
+    script:
+        "../scripts/contrast_responses.py"
+
+
+rule pair_responses:
+    """Contrast pairs of desired and undesired responses, and why some are dropped."""
+    input:
+        base_responses=rules.generate_base.output.responses,
+        base_verdicts="results/{model}/none/base/verdicts.parquet",
+        responses=rules.contrast_responses.output.responses,
+        verdicts="results/{model}/dim/contrast/verdicts.parquet",
+    output:
+        pairs="results/{model}/pairs.parquet",
+    log:
+        "logs/{model}/pair_responses.log",
+    benchmark:
+        "logs/benchmarks/{model}/pair_responses.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        max_tokens=study.search.max_tokens,
+        code=code_digest("pair_responses"),
+    script:
+        "../scripts/pair_responses.py"
+
+
+rule train_vectors:
+    """Vectors of some trials of a method's search, trained side by side."""
+    input:
+        pairs=rules.pair_responses.output.pairs,
+        card=rules.resolve_model.output.card,
+        vector_card=rules.select_direction.output.vector_card,
+        method=method_file,
+    output:
+        vectors="results/{model}/{method}/trials/{shard}.safetensors",
+        trials="results/{model}/{method}/trials/{shard}.trials.parquet",
+        training="results/{model}/{method}/trials/{shard}.training.parquet",
+    log:
+        "logs/{model}/{method}/train_vectors_{shard}.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/train_vectors_{shard}.jsonl"
+    wildcard_constraints:
+        method="|".join(LEARNED) or "none",
+        shard=r"\d+",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        trials=shard_trials,
+        batch_size=study.generation.batch_size,
+        code=code_digest("train_vectors"),
+    script:
+        "../scripts/train_vectors.py"
+
+
+rule select_vector:
+    """The vector of a learned method, and the table of all trials of its search."""
+    input:
+        vectors=shard_files("safetensors"),
+        trials=shard_files("trials.parquet"),
+        training=shard_files("training.parquet"),
+        dim_card=rules.select_direction.output.vector_card,
+    output:
+        trials="results/{model}/{method}/trials.parquet",
+        training="results/{model}/{method}/training.parquet",
+        vector="results/{model}/{method}/vector.safetensors",
+        vector_card="results/{model}/{method}/vector.json",
+    log:
+        "logs/{model}/{method}/select_vector.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/select_vector.jsonl"
+    wildcard_constraints:
+        method="|".join(LEARNED) or "none",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("select_vector"),
+    script:
+        "../scripts/select_vector.py"
+
+
+rule select_layer_directions:
+    """DIM at every layer of the sweep over depth."""
+    input:
+        candidates=rules.select_direction.output.candidates,
+        means=rules.extract_activations.output.means,
+        card=rules.resolve_model.output.card,
+        dim_card=rules.select_direction.output.vector_card,
+    output:
+        directions="results/{model}/dim/layers.safetensors",
+    log:
+        "logs/{model}/select_layer_directions.log",
+    benchmark:
+        "logs/benchmarks/{model}/select_layer_directions.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        layers=study.layers,
+        code=code_digest("select_layer_directions"),
+    script:
+        "../scripts/select_layer_directions.py"
+
+
+rule train_layers:
+    """A learned vector at every layer of the sweep over depth, by the trial that the search selected."""
+    input:
+        pairs=rules.pair_responses.output.pairs,
+        card=rules.resolve_model.output.card,
+        directions=rules.select_layer_directions.output.directions,
+        vector=rules.select_vector.output.vector,
+        vector_card=rules.select_vector.output.vector_card,
+        method=method_file,
+    output:
+        directions="results/{model}/{method}/layers.safetensors",
+    log:
+        "logs/{model}/{method}/train_layers.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/train_layers.jsonl"
+    wildcard_constraints:
+        method="|".join(LEARNED) or "none",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        trials=lambda wildcards: study.search.trials(wildcards.method),
+        batch_size=study.generation.batch_size,
+        code=code_digest("train_layers"),
+    script:
+        "../scripts/train_layers.py"
+
+
+rule make_control:
+    """A vector of DIM's norm that should do nothing: a random direction, or DIM of shuffled labels."""
+    input:
+        prompts=rules.prepare_prompts.output.prompts,
+        card=rules.resolve_model.output.card,
+        dim_vector=rules.select_direction.output.vector,
+        dim_card=rules.select_direction.output.vector_card,
+        dim_directions=rules.select_layer_directions.output.directions,
+    output:
+        vector="results/{model}/{method}/vector.safetensors",
+        directions="results/{model}/{method}/layers.safetensors",
+        vector_card="results/{model}/{method}/vector.json",
+    log:
+        "logs/{model}/{method}/make_control.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/make_control.jsonl"
+    wildcard_constraints:
+        method="random|shuffled",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=GPU,
+    params:
+        seed=study.seed,
+        batch_size=study.generation.batch_size,
+        code=code_digest("make_control"),
+    script:
+        "../scripts/make_control.py"
+
+
 rule choose_coefficient:
     """Dose-response curve on validation prompts, and the coefficient of each direction."""
     input:
+        unpack(dim_coefficients),
         base="results/{model}/none/base/verdicts.parquet",
         steered="results/{model}/{method}/sweep/verdicts.parquet",
     output:
@@ -80,7 +284,7 @@ rule choose_coefficient:
     params:
         confidence=study.confidence,
         max_degenerate=study.dim.max_degenerate,
-        published=published_coefficients,
+        fixed=fixed_coefficients,
         code=code_digest("choose_coefficient"),
     script:
         "../scripts/choose_coefficient.py"

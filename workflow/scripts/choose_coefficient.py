@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steering_study.artifacts import read_table, write_json, write_table
+from steering_study.artifacts import read_json, read_table, write_json, write_table
 from steering_study.jobs import job
 from steering_study.summaries import dose_response
 
@@ -19,7 +19,7 @@ def main(
     model: str,
     confidence: float,
     max_degenerate: float,
-    published: Mapping[str, float] | None,
+    fixed: Mapping[str, float] | None,
     curve: Path,
     coefficients: Path,
     provenance: Mapping[str, Any],
@@ -31,7 +31,7 @@ def main(
         model=model,
         confidence=confidence,
         max_degenerate=max_degenerate,
-        published=published,
+        fixed=fixed,
     )
     chosen = table[table["selected"]].set_index("condition")["coefficient"]
     write_table(curve, table, table="dose_response", provenance=provenance)
@@ -40,13 +40,14 @@ def main(
 
 if "snakemake" in globals():
     with job(snakemake) as provenance:
+        of_dim = snakemake.input.get("dim_coefficients")
         main(
             base=Path(snakemake.input.base),
             steered=Path(snakemake.input.steered),
             model=snakemake.wildcards.model,
             confidence=snakemake.params.confidence,
             max_degenerate=snakemake.params.max_degenerate,
-            published=snakemake.params.published,
+            fixed=read_json(Path(of_dim)) if of_dim else snakemake.params.fixed,
             curve=Path(snakemake.output.curve),
             coefficients=Path(snakemake.output.coefficients),
             provenance=provenance,

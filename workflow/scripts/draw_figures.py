@@ -10,22 +10,34 @@ from matplotlib.figure import Figure
 from steering_study.artifacts import read_json, replacing
 from steering_study.figures.attack_success import plot_asr
 from steering_study.figures.candidates import plot_candidates
+from steering_study.figures.cosine import plot_cosine
+from steering_study.figures.depth import plot_depth
 from steering_study.figures.dose_response import plot_dose_response
+from steering_study.figures.side_effects import plot_side_effects
 from steering_study.figures.theme import use_theme
+from steering_study.figures.training import plot_training
 from steering_study.jobs import job
 from steering_study.report.frames import read_tables, write_frame
 from steering_study.report.sections import read_report
 from steering_study.report.steering import steering_frames
+from steering_study.report.vectors import vectors_frames
 
 if TYPE_CHECKING:
     snakemake: Any = None
 
 # By the names of sections.yaml: what makes the frames of a section, and what draws a figure from its frames.
-FRAMES: dict[str, Callable[..., dict[str, pd.DataFrame]]] = {"steering": steering_frames}
+FRAMES: dict[str, Callable[..., dict[str, pd.DataFrame]]] = {
+    "steering": steering_frames,
+    "vectors": vectors_frames,
+}
 FIGURES: dict[str, Callable[..., Figure]] = {
     "candidates": plot_candidates,
     "dose_response": plot_dose_response,
     "asr": plot_asr,
+    "depth": plot_depth,
+    "cosine": plot_cosine,
+    "training": plot_training,
+    "side_effects": plot_side_effects,
 }
 
 # Nothing in a file may tell when or by which version it was written

@@ -1,6 +1,6 @@
-"""Unsteered greedy responses to every prompt of a study."""
+"""Unsteered greedy responses to the prompts of a study."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ def main(
     *,
     prompts: Path,
     card: Path,
+    splits: Sequence[str],
     max_new_tokens: int,
     batch_size: int,
     responses: Path,
@@ -24,13 +25,12 @@ def main(
 ) -> None:
     """Generate with the model of the card and write the `responses` table."""
     requests = base_requests(read_table(prompts, table="prompts"))
-    requests = requests[requests["split"] != "augmentation"].reset_index(drop=True)
+    requests = requests[requests["split"].isin(splits)].reset_index(drop=True)
     table = generate_responses(
         load_model(ModelCard.from_json(read_json(card))),
         requests,
         method="none",
-        vector=None,
-        layer=-1,
+        vectors={},
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
     )
@@ -42,6 +42,7 @@ if "snakemake" in globals():
         main(
             prompts=Path(snakemake.input.prompts),
             card=Path(snakemake.input.card),
+            splits=snakemake.params.splits,
             max_new_tokens=snakemake.params.max_new_tokens,
             batch_size=snakemake.params.batch_size,
             responses=Path(snakemake.output.responses),

@@ -29,12 +29,12 @@ def main(
 ) -> None:
     """Steer the prompts of a split, each label in its own condition, and write the `responses` table."""
     frame = read_table(prompts, table="prompts")
+    layer = read_json(vector_card)["layer"]
     table = generate_responses(
         load_model(ModelCard.from_json(read_json(card))),
-        steered_requests(frame[frame["split"] == split], coefficients=coefficients),
+        steered_requests(frame[frame["split"] == split], layers=[layer], coefficients=coefficients),
         method=method,
-        vector=read_vector(read_tensors(vector)),
-        layer=read_json(vector_card)["layer"],
+        vectors={layer: read_vector(read_tensors(vector))},
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
     )

@@ -13,7 +13,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from steering_study.artifacts import read_json, read_provenance, read_table, replacing
-from steering_study.figures.tables import table_asr, table_examples, table_flips
+from steering_study.figures.tables import (
+    table_asr,
+    table_examples,
+    table_flips,
+    table_pairs,
+    table_side_effects,
+    table_trials,
+)
 from steering_study.figures.words import percent
 from steering_study.jobs import job
 from steering_study.report.frames import read_frame
@@ -29,17 +36,27 @@ from steering_study.report.sections import (
 )
 from steering_study.report.sources import Source, function_source, rule_source
 from steering_study.report.steering import steering_facts, steering_leads
+from steering_study.report.vectors import vectors_facts, vectors_leads
 
 if TYPE_CHECKING:
     snakemake: Any = None
 
 # By the names of sections.yaml: the sentences a section opens with, the facts of its captions, its tables.
-LEADS: dict[str, Callable[[Mapping[str, pd.DataFrame]], list[str]]] = {"steering": steering_leads}
-FACTS: dict[str, Callable[[Mapping[str, pd.DataFrame]], dict[str, str]]] = {"steering": steering_facts}
+LEADS: dict[str, Callable[[Mapping[str, pd.DataFrame]], list[str]]] = {
+    "steering": steering_leads,
+    "vectors": vectors_leads,
+}
+FACTS: dict[str, Callable[[Mapping[str, pd.DataFrame]], dict[str, str]]] = {
+    "steering": steering_facts,
+    "vectors": vectors_facts,
+}
 TABLES: dict[str, Callable[..., Markup]] = {
     "table2": table_asr,
     "flips": table_flips,
     "examples": table_examples,
+    "pairs": table_pairs,
+    "trials": table_trials,
+    "costs": table_side_effects,
 }
 
 

@@ -114,6 +114,85 @@ TABLES: dict[str, dict[str, str]] = {
         "degenerate_rate": "float64",
         "selected": "bool",
     },
+    "side_effects": {
+        "model": "string",
+        "method": "string",
+        "layer": "int64",
+        "condition": "string",
+        "coefficient": "float64",
+        "n": "int64",
+        "flip_rate": "float64",
+        "flip_low": "float64",
+        "flip_high": "float64",
+        "asr": "float64",
+        "degenerate_rate": "float64",
+        "selected": "bool",  # the method's own coefficient
+        "matched": "bool",  # the least that flips the share at which methods are compared
+        "n_bystanders": "int64",  # prompts that the condition should leave alone
+        "kl_nats": "float64",  # a token of their unsteered responses
+        "kl_low": "float64",
+        "kl_high": "float64",
+        "perplexity": "float64",  # of those responses under steering
+        "perplexity_low": "float64",
+        "perplexity_high": "float64",
+        "base_perplexity": "float64",
+    },
+    "layers": {
+        "model": "string",
+        "method": "string",
+        "layer": "int64",
+        "condition": "string",
+        "coefficient": "float64",
+        "n": "int64",
+        "asr": "float64",
+        "asr_low": "float64",
+        "asr_high": "float64",
+        "flip_rate": "float64",
+        "flip_low": "float64",
+        "flip_high": "float64",
+        "degenerate_rate": "float64",
+    },
+    "pairs": {
+        "prompt_id": "string",
+        "split": "string",
+        "label": "string",
+        "origin": "string",  # of the desired response: asked for in the prompt, or steered by DIM
+        "sign": "float64",  # of the coefficient that should bring the desired response about
+        "prompt": "string",
+        "desired": "string",
+        "undesired": "string",
+        "desired_ids": "list<int64>",
+        "undesired_ids": "list<int64>",
+        "reason": "string",  # why the pair is not kept
+        "kept": "bool",
+    },
+    "trials": {
+        "method": "string",
+        "layer": "int64",
+        "trial": "int64",
+        "learning_rate": "float64",
+        "batch_size": "int64",
+        "epochs": "int64",
+        "seed": "int64",
+        "phi": "float64",  # NaN for methods without it
+        "n_pairs": "int64",
+        "validation_loss": "float64",  # nats, after the last epoch
+        "match_score": "float64",  # share of validation response tokens that steering predicts
+        "norm": "float64",
+        "beta_q10": "float64",  # quantiles of PO's beta over the training pairs; NaN for other methods
+        "beta_q50": "float64",
+        "beta_q90": "float64",
+        "selected": "bool",
+    },
+    "training": {
+        "method": "string",
+        "layer": "int64",
+        "trial": "int64",
+        "epoch": "int64",  # 0: before the first step
+        "loss": "float64",  # nats, mean over the epoch's pairs
+        "validation_loss": "float64",
+        "norm": "float64",
+    },
     "cosine": {"method_a": "string", "method_b": "string", "cosine": "float64"},
 }
 

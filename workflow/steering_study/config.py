@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+VECTORS = Path(__file__).parent / "vectors"
+CONTROLS = ("random", "shuffled")  # vectors of DIM's norm that should do nothing
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,48 @@ class Dim:
     refusal_coverage: float
     coefficients: Mapping[str, Sequence[float]]
     max_degenerate: float
+    matched_flip_rate: float
+
+
+@dataclass(frozen=True)
+class Search:
+    """Search of the learned vectors; `learned` holds what is a method's own."""
+
+    max_tokens: int
+    epochs: int
+    batch_sizes: Sequence[int]
+    learning_rates: Sequence[float]
+    seeds: Sequence[int]
+    max_gradient_norm: float | None
+    trials_per_job: int
+    learned: Mapping[str, Mapping[str, Any]]
+
+    def trials(self, method: str) -> list[dict[str, Any]]:
+        """Every point of a method's search, numbered; neighbours share a batch size."""
+        own = self.learned[method]
+        grid = itertools.product(self.batch_sizes, self.learning_rates, own.get("phi", [None]), self.seeds)
+        return [
+            {
+                "trial": number,
+                "learning_rate": learning_rate,
+                "batch_size": batch_size,
+                "epochs": self.epochs,
+                "seed": seed,
+                "max_gradient_norm": self.max_gradient_norm,
+                "factors": tuple(own["factors"]),
+                "phi": phi,
+                "length": own.get("length"),
+            }
+            for number, (batch_size, learning_rate, phi, seed) in enumerate(grid)
+        ]
+
+    def shards(self, method: str) -> list[list[dict[str, Any]]]:
+        """The trials as jobs, each of one batch size and at most `trials_per_job` trials."""
+        jobs = []
+        for _, same_size in itertools.groupby(self.trials(method), key=lambda trial: trial["batch_size"]):
+            trials = list(same_size)
+            jobs += [trials[i : i + self.trials_per_job] for i in range(0, len(trials), self.trials_per_job)]
+        return jobs
 
 
 @dataclass(frozen=True)
@@ -102,7 +147,9 @@ class Study:
     prompts: Prompts
     generation: Generation
     methods: Sequence[str]
+    layers: Sequence[float] | Literal["all"]  # of the sweep over depth
     dim: Dim
+    search: Search
     judges: Judges
     confidence: float
     pocket: Mapping[str, Any]
@@ -118,6 +165,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     options = config["model_options"]
     models = [model_options(name, options) for name in config["models"]]
     check_names([model.name for model in models])
+    check_methods(config["vectors"])
     prompts, vectors = config["prompts"], config["vectors"]
     return Study(
         seed=config["seed"],
@@ -125,7 +173,9 @@ def load_study(config: Mapping[str, Any]) -> Study:
         prompts=Prompts(**{"mirror": None, "files": [], **prompts, "test_sizes": _test_sizes(prompts)}),
         generation=Generation(**config["generation"]),
         methods=vectors["methods"],
+        layers=vectors["layers"],
         dim=Dim(**vectors["dim"]),
+        search=Search(**vectors["search"], learned=vectors["learned"]),
         judges=Judges(**config["judges"]),
         confidence=config["statistics"]["confidence"],
         pocket=config["pocket"],
@@ -189,6 +239,22 @@ def check_names(names: Sequence[str]) -> None:
             raise ValueError(
                 f"models: two of them would write to results/{name}; give one an entry of another name in "
                 "model_options, with its source"
+            )
+
+
+def check_methods(vectors: Mapping[str, Any]) -> None:
+    """Refuse a method that nothing makes."""
+    known = ["dim", *CONTROLS, *vectors["learned"]]
+    for method in vectors["methods"]:
+        if method not in known:
+            raise ValueError(
+                f"config: vectors.methods names {method!r}, which is no method{_nearest(method, known)}; "
+                "a learned method of your own needs an entry in vectors.learned (docs/vectors.md)"
+            )
+    for method in vectors["learned"]:
+        if not (VECTORS / f"{method}.py").exists():
+            raise ValueError(
+                f"config: vectors.learned.{method} has no file {VECTORS.name}/{method}.py; write one (docs/vectors.md)"
             )
 
 

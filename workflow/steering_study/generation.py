@@ -22,14 +22,17 @@ CONDITION_OF_LABEL = {
 
 def base_requests(prompts: pd.DataFrame) -> pd.DataFrame:
     """One unsteered response to every prompt."""
-    return _requests(prompts).assign(condition="base", coefficient=0.0)
+    return _requests(prompts).assign(condition="base", layer=-1, coefficient=0.0)
 
 
-def steered_requests(prompts: pd.DataFrame, *, coefficients: Mapping[str, Sequence[float]]) -> pd.DataFrame:
-    """A response to every prompt at every coefficient of its condition: induce refusal, or bypass it."""
+def steered_requests(
+    prompts: pd.DataFrame, *, layers: Sequence[int], coefficients: Mapping[str, Sequence[float]]
+) -> pd.DataFrame:
+    """A response to every prompt at every layer and coefficient of its condition: induce refusal, or bypass it."""
     condition = prompts["label"].map(CONDITION_OF_LABEL)
     parts = [
-        _requests(prompts[condition == name]).assign(condition=name, coefficient=float(value))
+        _requests(prompts[condition == name]).assign(condition=name, layer=layer, coefficient=float(value))
+        for layer in layers
         for name, values in coefficients.items()
         for value in values
     ]
@@ -41,16 +44,23 @@ def generate_responses(
     requests: pd.DataFrame,
     *,
     method: str,
-    vector: Float[Tensor, "d_model"] | None,
-    layer: int,
+    vectors: Mapping[int, Float[Tensor, "d_model"]],
     max_new_tokens: int,
     batch_size: int,
 ) -> pd.DataFrame:
-    """The `responses` table of requests, each row steered by its own coefficient; no vector, no steering."""
+    """The `responses` table of requests, each row steered at its layer and coefficient by the vector of that layer.
+
+    No vectors, no steering.
+    """
     prompts = render_chat(model.tokenizer, list(requests["prompt"]), context=model.card.context)
     steering = None
-    if vector is not None:
-        steering = Steering.uniform(vector, layer=layer, coefficients=list(requests["coefficient"]))
+    if vectors:
+        layers = list(requests["layer"])
+        steering = Steering(
+            torch.stack([vectors[layer] for layer in layers]),
+            torch.tensor(list(requests["coefficient"])),
+            torch.tensor(layers),
+        )
     responses = generate(
         model,
         prompts,
@@ -62,7 +72,6 @@ def generate_responses(
     texts = [model.tokenizer.decode(list(r.token_ids), skip_special_tokens=True) for r in responses]
     return requests.assign(
         method=method,
-        layer=layer,
         text=[str(text).strip() for text in texts],
         token_ids=[list(r.token_ids) for r in responses],
         logprobs=[list(r.logprobs) for r in responses],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 from transformers import DynamicCache
@@ -153,39 +153,56 @@ def response_logprobs(
         max_logits: most logits of a forward pass, rows x response positions x vocabulary; a batch takes fewer
             rows where it needs more, and never less than one.
     """
-    rows = [(*prompt, *response) for prompt, response in zip(prompts, responses, strict=True)]
-    longest = max((len(response) for response in responses), default=0)
-    fitting = max_logits // ((longest + 1) * model.card.d_vocab)
-    found: list[tuple[float, ...]] = [()] * len(rows)
-    for indices in batches_by_length(rows, batch_size=max(1, min(batch_size, fitting))):
-        parts = [responses[i] for i in indices]
-        for i, values in zip(
-            indices, _response_logprobs(model, [rows[i] for i in indices], parts), strict=True
-        ):
-            found[i] = values
+    found: list[tuple[float, ...]] = [()] * len(responses)
+    sizes = {"batch_size": batch_size, "max_logits": max_logits}
+    for rows, batch in response_batches(model, prompts, responses, **sizes):
+        targets, is_response = response_targets(batch, [len(responses[i]) for i in rows])
+        logits = forced_logits(model, batch, n_positions=targets.shape[1])
+        losses = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), reduction="none"
+        ).view_as(targets)
+        for i, values, mine in zip(rows, -losses, is_response, strict=True):
+            found[i] = tuple(values[mine].tolist())
     return found
 
 
-def _response_logprobs(
-    model: ChatModel, rows: Sequence[TokenIds], responses: Sequence[TokenIds]
-) -> list[tuple[float, ...]]:
-    """The same for one batch of rows, each of which ends with its response."""
-    batch = left_pad(rows, pad=model.pad_id, device=model.device)
-    longest = max(len(response) for response in responses)
-    with torch.no_grad():
+def response_batches(
+    model: ChatModel,
+    prompts: Sequence[TokenIds],
+    responses: Sequence[TokenIds],
+    *,
+    batch_size: int,
+    max_logits: int,
+) -> Iterator[tuple[list[int], Batch]]:
+    """Prompts joined with given responses, in batches; each row ends with its response."""
+    rows = [(*prompt, *response) for prompt, response in zip(prompts, responses, strict=True)]
+    longest = max((len(response) for response in responses), default=0)
+    fitting = max_logits // ((longest + 1) * model.card.d_vocab)
+    for indices in batches_by_length(rows, batch_size=max(1, min(batch_size, fitting))):
+        yield indices, left_pad([rows[i] for i in indices], pad=model.pad_id, device=model.device)
+
+
+def response_targets(
+    batch: Batch, lengths: Sequence[int]
+) -> tuple[Int[Tensor, "batch pos"], Bool[Tensor, "batch pos"]]:
+    """The last tokens of each row, as many as the longest response has, and which of them are its response."""
+    longest = max(lengths)
+    from_the_end = torch.arange(longest, 0, -1, device=batch.ids.device)
+    is_response = from_the_end[None] <= torch.tensor(lengths, device=batch.ids.device)[:, None]
+    return batch.ids[:, batch.ids.shape[1] - longest :], is_response
+
+
+def forced_logits(
+    model: ChatModel, batch: Batch, *, n_positions: int, steering: Steering | None = None
+) -> Float[Tensor, "batch pos d_vocab"]:
+    """Logits, in float32, that predict the last `n_positions` tokens of each row."""
+    stream = _stream(model, batch, steering)
+    with torch.no_grad(), model.bridge.hooks(fwd_hooks=stream.hooks() if stream else []):
         logits = model.bridge(
             batch.ids,
             attention_mask=batch.mask,
             position_ids=batch.position_ids,
             use_cache=False,
-            logits_to_keep=longest + 1,
+            logits_to_keep=n_positions + 1,
         )
-    # Logits at position i predict the token at i + 1.
-    targets = batch.ids[:, batch.ids.shape[1] - longest :]
-    losses = torch.nn.functional.cross_entropy(
-        logits[:, :-1].flatten(0, 1).float(), targets.flatten(), reduction="none"
-    )
-    picked = (-losses).view_as(targets).tolist()
-    return [
-        tuple(values[longest - len(response) :]) for values, response in zip(picked, responses, strict=True)
-    ]
+    return logits[:, :-1].float()  # logits at position i predict the token at i + 1

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from scipy.stats import binomtest
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import binomtest, bootstrap
 
 
 def wilson_interval(successes: int, n: int, *, confidence: float) -> tuple[float, float]:
@@ -17,3 +20,26 @@ def wilson_interval(successes: int, n: int, *, confidence: float) -> tuple[float
         )
     interval = binomtest(successes, n).proportion_ci(confidence_level=confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def bootstrap_mean(
+    values: Sequence[float], *, confidence: float, n_resamples: int, seed: int
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a mean over prompts.
+
+    Raises:
+        ValueError: if there is no observation.
+    """
+    if not len(values):
+        raise ValueError("no observation: a mean of 0 values has no interval")
+    if len(values) == 1 or np.ptp(values) == 0:  # every resample is the same
+        return float(values[0]), float(values[0])
+    found = bootstrap(
+        (np.asarray(values, dtype=np.float64),),
+        np.mean,
+        n_resamples=n_resamples,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)

@@ -3,7 +3,6 @@ from itertools import combinations
 import matplotlib
 import numpy as np
 import pandas as pd
-import pytest
 from matplotlib.colors import to_rgb
 
 from steering_study.figures import theme
@@ -27,9 +26,10 @@ def test_every_method_has_a_colour_and_a_label():
     assert set(theme.METHOD_COLOURS) == {"none", "dim", "ntp", "po", "random", "shuffled"}
 
 
-def test_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="method='dmi' has no colour"):
-        theme.colour_of("dmi")
+def test_method_of_a_user_has_a_spare_colour_that_stays():
+    assert theme.colour_of("margin") == theme.colour_of("margin")
+    assert theme.colour_of("margin") in theme.SPARE_COLOURS
+    assert not set(theme.SPARE_COLOURS) & set(theme.METHOD_COLOURS.values())
 
 
 def test_no_model_has_the_mark_of_published_values():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 import torch
+from tests.conftest import REPOSITORY
 
 from steering_study.prompts import render_chat
-from steering_study.runs import response_logprobs
+from steering_study.runs import generate, response_logprobs
 from steering_study.vectors import ntp, po
 from steering_study.vectors.learned import (
+    Objective,
     Pair,
     PairLogprobs,
     Trial,
@@ -137,13 +140,9 @@ def test_gradient_norm_is_clipped(forced):
 
 def test_match_score_counts_greedy_tokens(tiny, pairs, forced):
     zero = torch.zeros(tiny.model.card.d_model)
-    greedy = [pair.desired for pair in pairs]
     assert 0 <= match_score(forced, zero, batch_size=4) < 1
-    from steering_study.runs import generate
-
     made = generate(tiny.model, [pair.prompt for pair in pairs], max_new_tokens=4, batch_size=4)
     own = [replace(pair, desired=response.token_ids) for pair, response in zip(pairs, made, strict=True)]
-    assert len(greedy) == len(own)
     assert match_score(force_pairs(tiny.model, own, layer=LAYER, batch_size=4), zero, batch_size=4) == 1.0
 
 
@@ -185,3 +184,14 @@ def test_beta_is_one_where_the_model_prefers_the_desired_response():
 def test_po_without_phi_is_refused():
     with pytest.raises(ValueError, match="phi"):
         po.beta(by_hand(), replace(TRIAL, phi=None))
+
+
+def test_the_method_of_the_docs_is_an_objective_that_trains(forced):
+    text = (REPOSITORY / "docs" / "vectors.md").read_text("utf-8")
+    names: dict[str, object] = {}
+    exec(re.findall(r"```python\n(.*?)```", text, re.S)[0], names)
+    margin = names["OBJECTIVE"]
+    assert isinstance(margin, Objective)
+    trial = replace(TRIAL, epochs=20)
+    _, curve = train_trials(forced, forced, [trial], objective=margin, batch_size=4, label="")
+    assert curve["validation_loss"].iloc[-1] < curve["validation_loss"].iloc[0]

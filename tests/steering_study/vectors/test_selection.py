@@ -13,6 +13,7 @@ from steering_study.vectors.selection import (
     choose_coefficient,
     impose_candidate,
     select_candidate,
+    select_trial,
 )
 
 RUNS = Path(__file__).parents[3].parent / "shared/datasets/refusal_direction/runs"
@@ -186,3 +187,22 @@ def test_largest_flip_rate_decides_where_every_coefficient_breaks_texts():
 def test_order_of_the_curve_does_not_matter():
     points = [(-2.0, 0.6, 0), (-0.5, 1, 0), (-1.4, 1, 0), (-1.0, 1, 0)]
     assert pick(*points) == pick(*reversed(points)) == -1.0
+
+
+def trials(rows: list[tuple[float, float, float]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["phi", "validation_loss", "match_score"])
+
+
+def test_trial_of_a_method_without_phi_has_the_least_validation_loss():
+    table = select_trial(trials([(NAN, 3.0, 0.9), (NAN, 2.0, 0.1), (NAN, NAN, 1.0)]))
+    assert table["selected"].tolist() == [False, True, False]
+
+
+def test_trials_of_several_phi_are_compared_by_match_score():
+    table = select_trial(trials([(0.02, 9.0, 0.99), (0.02, 8.0, 0.7), (1e-5, 0.5, 0.6), (1e-5, 0.6, 0.9)]))
+    assert table["selected"].tolist() == [False, True, False, False]
+
+
+def test_search_without_a_finite_loss_is_an_error():
+    with pytest.raises(ValueError, match="learning_rates"):
+        select_trial(trials([(NAN, float("inf"), 0.0)]))

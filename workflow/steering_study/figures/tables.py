@@ -117,6 +117,105 @@ def table_examples(examples: pd.DataFrame) -> Markup:
     return html_table(header, rows, groups=groups, kind="examples")
 
 
+def table_pairs(pairs: pd.DataFrame) -> Markup:
+    """Contrast pairs of each model: how many were kept, and why the others were dropped."""
+    header = ["prompts", "desired response", "outcome", "training", "validation"]
+    rows, groups = [], []
+    for (model, label, origin, reason), part in pairs.groupby(
+        ["model", "label", "origin", "reason"], sort=True
+    ):
+        n_validation = part.loc[part["split"] == "validation", "n"].sum()
+        n_training = part["n"].sum() - n_validation
+        rows.append(
+            [
+                Cell(str(label)),
+                Cell(_ORIGINS[str(origin)]),
+                Cell(f"dropped: {reason}" if reason else "kept"),
+                Cell(str(n_training), value=float(n_training)),
+                Cell(str(n_validation), value=float(n_validation)),
+            ]
+        )
+        groups.append(theme.model_label(str(model)))
+    return html_table(header, rows, groups=groups, kind="numbers")
+
+
+def table_trials(trials: pd.DataFrame) -> Markup:
+    """Every trial of the search of each learned method."""
+    header = [
+        "method",
+        "learning rate",
+        "batch",
+        "seed",
+        "φ",
+        "validation loss\nnats",
+        "match score",
+        "norm",
+        "β\nmedian",
+        "",
+    ]
+    rows, groups = [], []
+    for row in trials.to_dict("records"):
+        rows.append(
+            [
+                Cell(theme.method_label(row["method"])),
+                Cell(f"{row['learning_rate']:g}", value=row["learning_rate"]),
+                Cell(str(row["batch_size"]), value=float(row["batch_size"])),
+                Cell(str(row["seed"]), value=float(row["seed"])),
+                _optional(row["phi"], "g"),
+                Cell(f"{row['validation_loss']:.4g}", value=row["validation_loss"]),
+                Cell(percent(row["match_score"]), value=row["match_score"]),
+                Cell(f"{row['norm']:.3g}", value=row["norm"]),
+                _optional(row["beta_q50"], ".3g"),
+                Cell("selected" if row["selected"] else ""),
+            ]
+        )
+        groups.append(theme.model_label(row["model"]))
+    return html_table(header, rows, groups=groups, kind="numbers")
+
+
+def table_side_effects(side_effects: pd.DataFrame) -> Markup:
+    """Side effects of each method at its own coefficient and at the matched flip rate."""
+    header = [
+        "method",
+        "direction",
+        "at",
+        "coefficient",
+        "flipped",
+        "KL\nnats a token",
+        "perplexity",
+        "degenerate",
+    ]
+    rows, groups = [], []
+    for row in side_effects.to_dict("records"):
+        for at, shown in (("its own coefficient", row["selected"]), ("matched flip rate", row["matched"])):
+            if not shown:
+                continue
+            kl = f"{row['kl_nats']:.3g} [{row['kl_low']:.3g}, {row['kl_high']:.3g}]"
+            perplexity = f"{row['perplexity']:.3g}, unsteered {row['base_perplexity']:.3g}"
+            rows.append(
+                [
+                    Cell(theme.method_label(row["method"])),
+                    Cell(row["condition"]),
+                    Cell(at),
+                    Cell(signed(row["coefficient"]), value=row["coefficient"]),
+                    Cell(rate(row["flip_rate"], row["flip_low"], row["flip_high"]), value=row["flip_rate"]),
+                    Cell(kl, value=row["kl_nats"]),
+                    Cell(perplexity, value=row["perplexity"]),
+                    Cell(percent(row["degenerate_rate"]), value=row["degenerate_rate"]),
+                ]
+            )
+            groups.append(theme.model_label(row["model"]))
+    return html_table(header, rows, groups=groups, kind="numbers")
+
+
+_ORIGINS = {"asked": "asked for in the prompt", "steered": "brought about by DIM"}
+
+
+def _optional(value: float, form: str) -> Cell:
+    """A number that some methods do not have."""
+    return Cell("–") if pd.isna(value) else Cell(f"{value:{form}}", value=value)
+
+
 def _asr_cell(here: pd.DataFrame, model: str) -> Cell:
     if model not in here.index:
         return Cell("–")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from zlib import crc32
 
 import pandas as pd
 import seaborn as sns
@@ -17,6 +18,7 @@ METHOD_COLOURS = {
     "random": "#58b5a5",
     "shuffled": "#e2c255",
 }
+SPARE_COLOURS = ("#2e7d32", "#5d4037", "#00838f", "#9e9d24")  # of methods that a user adds
 METHOD_LABELS = {
     "none": "no steering",
     "dim": "DIM",
@@ -89,12 +91,9 @@ def use_theme() -> None:
 
 
 def colour_of(method: str) -> str:
-    """Colour of a method."""
-    if method not in METHOD_COLOURS:
-        raise ValueError(
-            f"method={method!r} has no colour; expected one of {', '.join(METHOD_COLOURS)}, see figures/theme.py"
-        )
-    return METHOD_COLOURS[method]
+    """Colour of a method: its own, or a spare one that its name decides."""
+    spare = SPARE_COLOURS[crc32(method.encode()) % len(SPARE_COLOURS)]
+    return METHOD_COLOURS.get(method, spare)
 
 
 def markers_of(models: Sequence[str]) -> dict[str, str]:

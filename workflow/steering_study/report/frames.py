@@ -39,6 +39,20 @@ FRAMES: dict[str, dict[str, str]] = {
         "method": "string",
         "asr": "float64",
     },
+    "layers": TABLES["layers"],
+    "side_effects": TABLES["side_effects"],
+    "selected_layer": {"model": "string", "layer": "int64", "position": "int64"},
+    "cosine": {"model": "string", **TABLES["cosine"]},
+    "trials": {"model": "string", **TABLES["trials"]},
+    "training": {"model": "string", **TABLES["training"]},
+    "pair_counts": {
+        "model": "string",
+        "label": "string",
+        "split": "string",
+        "origin": "string",
+        "reason": "string",  # empty for those that were kept
+        "n": "int64",
+    },
     "examples": {
         "model": "string",
         "method": "string",
@@ -98,7 +112,10 @@ def read_tables(
     tables = {}
     for name, kind in kinds.items():
         n_each, rest = divmod(len(paths[name]), len(models))
-        if rest or not n_each:
+        if not paths[name]:  # of learned methods, and the study has none
+            tables[name] = pd.DataFrame(columns=[*TABLES[kind], "model"])
+            continue
+        if rest:
             raise ValueError(f"table {name!r} has {len(paths[name])} files for {len(models)} models")
         parts = [
             read_table(path, table=kind).assign(model=models[place // n_each])

@@ -17,19 +17,26 @@ from steering_study.artifacts import TABLES
 from steering_study.report.frames import FRAMES
 
 FORMATS = ("svg", "png", "pdf")
+MADE_WITHOUT_TRAINING = ("dim", "random", "shuffled")  # methods; all others are learned
 Kind = Literal["figure", "table"]
 
 
 @dataclass(frozen=True)
 class TableSource:
-    """A table that a section reads; `{model}` and `{method}` in its path stand for each of the study."""
+    """A table that a section reads; `{model}`, `{method}` and `{learned}`, a learned method, stand for each of the study."""
 
     table: str  # schema, a key of artifacts.TABLES
     path: str
 
     def paths(self, models: Sequence[str], methods: Sequence[str]) -> list[str]:
         """The table's files, as many of each model, one model after the other."""
-        paths = [self.path.format(model=model, method=method) for model in models for method in methods]
+        if "{learned}" in self.path:
+            methods = [method for method in methods if method not in MADE_WITHOUT_TRAINING]
+        paths = [
+            self.path.format(model=model, method=method, learned=method)
+            for model in models
+            for method in methods
+        ]
         return list(dict.fromkeys(paths))
 
 

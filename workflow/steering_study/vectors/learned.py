@@ -14,9 +14,9 @@ Vectors are float32 whatever the model's dtype.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import torch
@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from steering_study.models import ChatModel
-from steering_study.prompts import TokenIds, left_pad
+from steering_study.prompts import TokenIds, left_pad, render_chat
 from steering_study.tails import Tail, record_tail
 
 
@@ -68,10 +68,14 @@ class PairLogprobs:
 
 @dataclass(frozen=True)
 class Objective:
-    """What a method minimises: a loss a pair, and whether it looks at the undesired response."""
+    """What a method minimises: a loss a pair, and whether it looks at the undesired response.
+
+    `beta` is the weight of a pair, if the method has one: its quantiles are kept in the table of trials.
+    """
 
     loss: Callable[[PairLogprobs, Trial], Float[Tensor, "pair"]]
     uses_undesired: bool
+    beta: Callable[[PairLogprobs, Trial], Float[Tensor, "pair"]] | None = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,21 @@ class PairSet:
         )
 
 
+def pairs_of(model: ChatModel, frame: pd.DataFrame) -> list[Pair]:
+    """Rows of the `pairs` table as token ids."""
+    prompts = render_chat(model.tokenizer, list(frame["prompt"]), context=model.card.context)
+    columns = (frame["desired_ids"], frame["undesired_ids"], frame["sign"])
+    return [
+        Pair(prompt, tuple(desired), tuple(undesired), sign=sign)
+        for prompt, desired, undesired, sign in zip(prompts, *columns, strict=True)
+    ]
+
+
+def trials_of(points: Sequence[Mapping[str, Any]]) -> dict[int, Trial]:
+    """Search points of the config, by their number."""
+    return {point["trial"]: Trial(**{k: v for k, v in point.items() if k != "trial"}) for point in points}
+
+
 def force_pairs(model: ChatModel, pairs: Sequence[Pair], *, layer: int, batch_size: int) -> PairSet:
     """Record the residuals of both responses of every pair."""
     prompts = [pair.prompt for pair in pairs]
@@ -212,7 +231,7 @@ def initial_vector(d_model: int, *, seed: int) -> Float[Tensor, "d_model"]:
 
 def train_trials(
     pairs: PairSet,
-    validation: PairSet,
+    validation: PairSet | None,
     trials: Sequence[Trial],
     *,
     objective: Objective,
@@ -250,8 +269,10 @@ def train_trials(
     with tqdm(total=n_steps, desc=label, unit="step", disable=None, leave=False) as progress:
         for epoch in range(epochs + 1):
             heldout = [
-                validation_loss(validation, v.detach(), t, objective, batch_size)
-                for v, t in zip(vectors, trials, strict=True)
+                validation_loss(validation, v.detach(), trial, objective, batch_size)
+                if validation is not None
+                else torch.nan
+                for v, trial in zip(vectors, trials, strict=True)
             ]
             rows += [
                 {
@@ -332,3 +353,21 @@ def match_score(pairs: PairSet, vector: Float[Tensor, "d_model"], *, batch_size:
         for part in map(pairs.select, rows.split(batch_size)):
             hits += float(match_counts(part.desired, part.signs[:, None] * vector).sum())
     return hits / int(pairs.desired.n_tokens.sum())
+
+
+def beta_quantiles(pairs: PairSet, trial: Trial, objective: Objective) -> dict[str, float]:
+    """Quantiles of beta over the pairs, unsteered; NaN for a method without it."""
+    names = {"beta_q10": 0.1, "beta_q50": 0.5, "beta_q90": 0.9}
+    if objective.beta is None:
+        return dict.fromkeys(names, float("nan"))
+    unsteered = PairLogprobs(
+        desired=pairs.desired.base,
+        undesired=pairs.undesired.base,
+        base_desired=pairs.desired.base,
+        base_undesired=pairs.undesired.base,
+        n_prompt=pairs.desired.n_prompt,
+        n_desired=pairs.desired.n_tokens,
+        n_undesired=pairs.undesired.n_tokens,
+    )
+    weights = objective.beta(unsteered, trial).double()
+    return {name: float(weights.quantile(q)) for name, q in names.items()}

@@ -32,4 +32,4 @@ def loss(pairs: PairLogprobs, trial: Trial) -> Float[Tensor, "pair"]:
     return -torch.nn.functional.logsigmoid(desired - undesired)
 
 
-OBJECTIVE = Objective(loss=loss, uses_undesired=True)
+OBJECTIVE = Objective(loss=loss, uses_undesired=True, beta=beta)

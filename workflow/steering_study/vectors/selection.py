@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +54,28 @@ def select_candidate(
     return table
 
 
+def resolve_layers(layers: Sequence[float] | Literal["all"], *, n_layers: int) -> list[int]:
+    """Layers named as numbers, as fractions of the depth (0.5: floor(0.5 L)), or all of them; ascending.
+
+    Raises:
+        ValueError: if the model does not have one of them.
+    """
+    if layers == "all":
+        return list(range(n_layers))
+    found = {int(layer * n_layers) if isinstance(layer, float) else layer for layer in layers}
+    if outside := sorted(layer for layer in found if not 0 <= layer < n_layers):
+        raise ValueError(
+            f"vectors.layers names {outside}, the model has layers 0..{n_layers - 1}; correct the config"
+        )
+    return sorted(found)
+
+
+def best_position(candidates: pd.DataFrame, *, layer: int) -> int:
+    """Position of the layer's best candidate by the paper's loss, whatever the filters say."""
+    rows = candidates[candidates["layer"] == layer]
+    return int(rows.loc[(_sigmoid(rows["bypass"]) - _sigmoid(rows["induce"])).idxmin(), "position"])
+
+
 def impose_candidate(table: pd.DataFrame, *, layer: int, position: int) -> pd.DataFrame:
     """Select a published candidate instead; the table still says what the rule would make of it.
 
@@ -90,6 +113,40 @@ def choose_coefficient(curve: pd.DataFrame, *, max_degenerate: float) -> pd.Seri
     stretch = run[run == run.value_counts(sort=False).idxmax()]
     chosen = stretch.index[(len(stretch) - 1) // 2]
     return pd.Series(curve.index == chosen, index=curve.index)
+
+
+def matched_coefficients(curve: pd.DataFrame, *, flip_rate: float) -> pd.Series:
+    """Mark the smallest coefficient of a dose-response curve that flips at least a share of the prompts.
+
+    None is marked where the curve never gets there.
+
+    Args:
+        curve: coefficient and flip_rate, of one method and condition.
+    """
+    reached = curve.loc[curve["flip_rate"] >= flip_rate, "coefficient"].abs()
+    marked = pd.Series(False, index=curve.index)
+    if len(reached):
+        marked.loc[reached.idxmin()] = True
+    return marked
+
+
+def select_trial(trials: pd.DataFrame) -> pd.DataFrame:
+    """Mark the trial of a learned method's search that validation pairs prefer (METHOD 3).
+
+    Within each phi the least validation loss, since losses under different phi do not compare; across phi the
+    largest match score. A method without phi has one such group.
+
+    Args:
+        trials: phi (NaN where the method has none), validation_loss, match_score.
+    """
+    finite = trials[np.isfinite(trials["validation_loss"])]
+    if finite.empty:
+        raise ValueError(
+            "no trial of the search has a finite validation loss; lower vectors.search.learning_rates"
+        )
+    within = finite.groupby("phi", dropna=False)["validation_loss"].idxmin()
+    best = trials.loc[within, "match_score"].idxmax()
+    return trials.assign(selected=trials.index == best)
 
 
 def _why_not(row: object, filters: Filters, n_layers: int) -> str:

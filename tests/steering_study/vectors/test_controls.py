@@ -1,0 +1,34 @@
+"""Controls: a direction that knows nothing of the labels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from steering_study.vectors.controls import random_direction, shuffled_groups
+
+
+def draw(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_random_direction_is_a_unit_vector_of_its_seed():
+    one, again, other = (random_direction(64, generator=draw(seed)) for seed in (1, 1, 2))
+    assert one.norm().item() == pytest.approx(1, abs=1e-6)
+    assert torch.equal(one, again)
+    assert abs(float(one @ other)) < 0.5
+
+
+def test_shuffled_groups_have_the_sizes_of_the_classes_and_mixed_labels():
+    labels = ["harmful"] * 60 + ["harmless"] * 40
+    first, second = shuffled_groups(labels, generator=draw(0))
+    assert (len(first), len(second)) == (60, 40)
+    assert sorted(first + second) == list(range(100))
+    share = sum(labels[i] == "harmful" for i in first) / 60
+    # hypergeometric: mean 0.6, standard deviation 0.04
+    assert 0.4 < share < 0.8
+
+
+def test_single_class_is_refused():
+    with pytest.raises(ValueError, match="two classes"):
+        shuffled_groups(["harmful"] * 3, generator=draw(0))

@@ -1,0 +1,69 @@
+"""Greedy responses with the behaviour that steering should bring about, to make contrast pairs of (METHOD 3)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from steering_study.artifacts import read_json, read_table, read_tensors, write_table
+from steering_study.generation import generate_responses, read_vector, steered_requests
+from steering_study.jobs import job
+from steering_study.models import ModelCard, load_model
+from steering_study.vectors.contrast import ask_to_refuse, contrast_prompts
+
+if TYPE_CHECKING:
+    snakemake: Any = None
+
+
+def main(
+    *,
+    prompts: Path,
+    card: Path,
+    vector: Path,
+    vector_card: Path,
+    coefficients: Mapping[str, float],
+    contexts: Mapping[str, str],
+    max_new_tokens: int,
+    batch_size: int,
+    responses: Path,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Ask for refusals in the prompt where the config says how; steer for everything else."""
+    model = load_model(ModelCard.from_json(read_json(card)))
+    frame = contrast_prompts(read_table(prompts, table="prompts"))
+    grid = {condition: [value] for condition, value in coefficients.items()}
+    layer = read_json(vector_card)["layer"]
+    requests = steered_requests(frame, layers=[layer], coefficients=grid)
+    asked = ask_to_refuse(requests["prompt"], contexts)
+    is_asked = (requests["label"] == "harmless") & (asked is not None)
+    parts = []
+    for is_steered, rows in requests.groupby(~is_asked):
+        sent = rows if asked is None or is_steered else rows.assign(prompt=asked, layer=-1, coefficient=0.0)
+        made = generate_responses(
+            model,
+            sent.reset_index(drop=True),
+            method="dim" if is_steered else "none",
+            vectors={layer: read_vector(read_tensors(vector))} if is_steered else {},
+            max_new_tokens=max_new_tokens,
+            batch_size=batch_size,
+        )
+        parts.append(made.assign(prompt=list(rows["prompt"])))  # without the context
+    table = pd.concat(parts, ignore_index=True)
+    write_table(responses, table, table="responses", provenance=provenance)
+
+
+if "snakemake" in globals():
+    with job(snakemake) as provenance:
+        main(
+            prompts=Path(snakemake.input.prompts),
+            card=Path(snakemake.input.card),
+            vector=Path(snakemake.input.vector),
+            vector_card=Path(snakemake.input.vector_card),
+            coefficients=read_json(Path(snakemake.input.coefficients)),
+            contexts=snakemake.params.contexts,
+            max_new_tokens=snakemake.params.max_new_tokens,
+            batch_size=snakemake.params.batch_size,
+            responses=Path(snakemake.output.responses),
+            provenance=provenance,
+        )

@@ -1,0 +1,60 @@
+"""Greedy responses to validation prompts, steered at every layer of the sweep over depth: one batched run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steering_study.artifacts import read_json, read_table, read_tensors, write_table
+from steering_study.generation import generate_responses, steered_requests
+from steering_study.jobs import job
+from steering_study.models import ModelCard, load_model
+
+if TYPE_CHECKING:
+    snakemake: Any = None
+
+
+def main(
+    *,
+    prompts: Path,
+    card: Path,
+    directions: Path,
+    method: str,
+    coefficients: Mapping[str, float],
+    max_new_tokens: int,
+    batch_size: int,
+    responses: Path,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Steer at each layer with that layer's vector, at the coefficients of the method."""
+    stored = read_tensors(directions)
+    vectors = dict(zip(stored["layers"].tolist(), stored["vectors"].float(), strict=True))
+    frame = read_table(prompts, table="prompts")
+    requests = steered_requests(
+        frame[frame["split"] == "validation"],
+        layers=list(vectors),
+        coefficients={condition: [value] for condition, value in coefficients.items()},
+    )
+    table = generate_responses(
+        load_model(ModelCard.from_json(read_json(card))),
+        requests,
+        method=method,
+        vectors=vectors,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+    )
+    write_table(responses, table, table="responses", provenance=provenance)
+
+
+if "snakemake" in globals():
+    with job(snakemake) as provenance:
+        main(
+            prompts=Path(snakemake.input.prompts),
+            card=Path(snakemake.input.card),
+            directions=Path(snakemake.input.directions),
+            method=snakemake.wildcards.method,
+            coefficients=read_json(Path(snakemake.input.coefficients)),
+            max_new_tokens=snakemake.params.max_new_tokens,
+            batch_size=snakemake.params.batch_size,
+            responses=Path(snakemake.output.responses),
+            provenance=provenance,
+        )

@@ -1,0 +1,83 @@
+"""Controls: a random direction, and a difference in means of shuffled labels, both of DIM's norm."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from steering_study.artifacts import read_json, read_table, read_tensors, write_json, write_tensors
+from steering_study.generation import read_vector
+from steering_study.jobs import job
+from steering_study.models import ModelCard, load_model
+from steering_study.prompts import render_chat
+from steering_study.vectors.controls import random_direction, shuffled_groups
+from steering_study.vectors.dim import mean_residuals
+
+if TYPE_CHECKING:
+    snakemake: Any = None
+
+
+def main(
+    *,
+    prompts: Path,
+    card: Path,
+    dim_vector: Path,
+    dim_card: Path,
+    dim_directions: Path,
+    method: str,
+    seed: int,
+    batch_size: int,
+    vector: Path,
+    vector_card: Path,
+    directions: Path,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write the control and its card; layer, position and norm are those of DIM."""
+    dim, described = read_tensors(dim_directions), read_json(dim_card)
+    layers, norms = dim["layers"].tolist(), dim["vectors"].norm(dim=-1)
+    draw = torch.Generator().manual_seed(seed)
+    if method == "random":
+        direction = random_direction(dim["vectors"].shape[1], generator=draw)
+        at_layer = dict.fromkeys([*layers, described["layer"]], direction)
+    else:
+        means = shuffled_difference(prompts, card, draw=draw, batch_size=batch_size)
+        at_layer = {layer: means[layer, described["position"]] for layer in [*layers, described["layer"]]}
+    unit = {layer: direction.float() / direction.norm() for layer, direction in at_layer.items()}
+    norm_of_dim = read_vector(read_tensors(dim_vector)).norm()
+    write_tensors(vector, {"vector": unit[described["layer"]] * norm_of_dim}, provenance=provenance)
+    swept = torch.stack([unit[layer] * norm for layer, norm in zip(layers, norms, strict=True)])
+    write_tensors(directions, {"layers": dim["layers"], "vectors": swept}, provenance=provenance)
+    kept = {key: described[key] for key in ("model", "revision", "layer", "position", "norm")}
+    write_json(vector_card, {**kept, "method": method, "seed": seed})
+
+
+def shuffled_difference(prompts: Path, card: Path, *, draw: torch.Generator, batch_size: int) -> torch.Tensor:
+    """Difference in means of two groups drawn whatever the label, [layer, position, d_model]."""
+    model = load_model(ModelCard.from_json(read_json(card)))
+    frame = read_table(prompts, table="prompts").query("split == 'train'")
+    rows = render_chat(model.tokenizer, list(frame["text"]), context=model.card.context)
+    n_positions = len(model.card.post_instruction_ids)
+    first, second = (
+        mean_residuals(model, [rows[i] for i in group], n_positions=n_positions, batch_size=batch_size)
+        for group in shuffled_groups(list(frame["label"]), generator=draw)
+    )
+    return first - second
+
+
+if "snakemake" in globals():
+    with job(snakemake) as provenance:
+        main(
+            prompts=Path(snakemake.input.prompts),
+            card=Path(snakemake.input.card),
+            dim_vector=Path(snakemake.input.dim_vector),
+            dim_card=Path(snakemake.input.dim_card),
+            dim_directions=Path(snakemake.input.dim_directions),
+            method=snakemake.wildcards.method,
+            seed=snakemake.params.seed,
+            batch_size=snakemake.params.batch_size,
+            vector=Path(snakemake.output.vector),
+            vector_card=Path(snakemake.output.vector_card),
+            directions=Path(snakemake.output.directions),
+            provenance=provenance,
+        )

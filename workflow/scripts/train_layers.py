@@ -1,0 +1,64 @@
+"""A learned vector at every layer of the sweep over depth, by the trial that the search selected."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from steering_study.artifacts import read_json, read_table, read_tensors, write_tensors
+from steering_study.generation import read_vector
+from steering_study.jobs import job
+from steering_study.models import ModelCard, load_model
+from steering_study.vectors.learned import Trial, force_pairs, pairs_of, train_trials, trials_of
+
+if TYPE_CHECKING:
+    snakemake: Any = None
+
+
+def main(
+    *,
+    pairs: Path,
+    card: Path,
+    directions: Path,
+    vector: Path,
+    vector_card: Path,
+    method: str,
+    trials: Mapping[int, Trial],
+    batch_size: int,
+    trained: Path,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write tensors `layers` and `vectors`; the layer of the search keeps its vector."""
+    model = load_model(ModelCard.from_json(read_json(card)))
+    objective = import_module(f"steering_study.vectors.{method}").OBJECTIVE
+    described, layers = read_json(vector_card), read_tensors(directions)["layers"]
+    trial = trials[described["trial"]["trial"]]
+    frame = read_table(pairs, table="pairs").query("kept and split != 'validation'")
+    vectors = []
+    for layer in layers.tolist():
+        if layer == described["layer"]:
+            vectors.append(read_vector(read_tensors(vector)))
+            continue
+        forced = force_pairs(model, pairs_of(model, frame), layer=layer, batch_size=batch_size)
+        name = f"{model.card.name} {method} layer {layer}"
+        found, _ = train_trials(forced, None, [trial], objective=objective, batch_size=batch_size, label=name)
+        vectors.append(found[0].cpu())
+    write_tensors(trained, {"layers": layers, "vectors": torch.stack(vectors)}, provenance=provenance)
+
+
+if "snakemake" in globals():
+    with job(snakemake) as provenance:
+        main(
+            pairs=Path(snakemake.input.pairs),
+            card=Path(snakemake.input.card),
+            directions=Path(snakemake.input.directions),
+            vector=Path(snakemake.input.vector),
+            vector_card=Path(snakemake.input.vector_card),
+            method=snakemake.wildcards.method,
+            trials=trials_of(snakemake.params.trials),
+            batch_size=snakemake.params.batch_size,
+            trained=Path(snakemake.output.directions),
+            provenance=provenance,
+        )

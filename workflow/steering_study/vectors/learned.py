@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from steering_study.models import ChatModel
 from steering_study.prompts import TokenIds, left_pad, render_chat
+from steering_study.runs import response_targets
 from steering_study.tails import Tail, record_tail
 
 
@@ -111,15 +112,12 @@ def force_responses(
         raise ValueError("a response to force has no tokens; drop its pair")
     rows = [(*prompt, *response) for prompt, response in zip(prompts, responses, strict=True)]
     batch = left_pad(rows, pad=model.pad_id, device=model.device)
-    lengths = torch.tensor([len(response) for response in responses], device=model.device)
-    longest = int(lengths.max())
     # The mask comes from lengths: an end-of-turn that also serves as padding stays in the loss.
-    from_the_end = torch.arange(longest, 0, -1, device=model.device)
-    is_response = from_the_end[None] <= lengths[:, None]
+    targets, is_response = response_targets(batch, [len(response) for response in responses])
     tail = record_tail(model, batch, layer=layer, batch_size=batch_size)
-    n_prompt = batch.mask.sum(-1) - lengths
-    unscored = torch.zeros_like(lengths, dtype=torch.float)
-    forced = Forced(tail, batch.ids[:, -longest:], is_response, n_prompt, base=unscored)
+    n_prompt = batch.mask.sum(-1) - is_response.sum(-1)
+    unscored = torch.zeros_like(n_prompt, dtype=torch.float)
+    forced = Forced(tail, targets, is_response, n_prompt, base=unscored)
     nothing = tail.resid_pre.new_zeros(model.card.d_model)
     base = over_batches(
         forced, batch_size, lambda part: logprob_sums(part, nothing.expand(len(part.base), -1))
@@ -251,12 +249,9 @@ def train_trials(
         raise ValueError(
             f"trials of several batch sizes and epochs {sorted(sizes)} cannot share their passes"
         )
-    vectors = [
-        torch.nn.Parameter(
-            initial_vector(pairs.desired.tail.resid_pre.shape[-1], seed=trial.seed).to(pairs.signs)
-        )
-        for trial in trials
-    ]
+    d_model = pairs.desired.tail.resid_pre.shape[-1]
+    starts = [initial_vector(d_model, seed=trial.seed).to(pairs.signs) for trial in trials]
+    vectors = [torch.nn.Parameter(start) for start in starts]
     draws = [torch.Generator().manual_seed(trial.seed) for trial in trials]
     n_pairs, size, epochs = len(pairs.signs), trials[0].batch_size, trials[0].epochs
     n_steps = epochs * -(-n_pairs // size)
@@ -264,41 +259,44 @@ def train_trials(
         [{"params": [v], "lr": trial.learning_rate} for v, trial in zip(vectors, trials, strict=True)]
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / n_steps)
-    rows: list[dict[str, float]] = []
     losses = torch.full((len(trials), n_pairs), torch.nan)
+    curve: list[dict[str, float]] = []
+
+    def measure(epoch: int) -> None:
+        for i, (vector, trial) in enumerate(zip(vectors, trials, strict=True)):
+            heldout = torch.nan
+            if validation is not None:
+                heldout = validation_loss(validation, vector.detach(), trial, objective, batch_size)
+            found = {"loss": float(losses[i].mean()), "validation_loss": heldout}
+            curve.append({"trial": i, "epoch": epoch, **found, "norm": float(vector.detach().norm())})
+
+    measure(0)
     with tqdm(total=n_steps, desc=label, unit="step", disable=None, leave=False) as progress:
-        for epoch in range(epochs + 1):
-            heldout = [
-                validation_loss(validation, v.detach(), trial, objective, batch_size)
-                if validation is not None
-                else torch.nan
-                for v, trial in zip(vectors, trials, strict=True)
-            ]
-            rows += [
-                {
-                    "trial": i,
-                    "epoch": epoch,
-                    "loss": float(losses[i].mean()),
-                    "validation_loss": heldout[i],
-                    "norm": float(v.detach().norm()),
-                }
-                for i, v in enumerate(vectors)
-            ]
-            if epoch == epochs:
-                break
+        for epoch in range(1, epochs + 1):
             orders = torch.stack([torch.randperm(n_pairs, generator=draw) for draw in draws])
             for chosen in orders.split(size, dim=1):
                 each = _step(pairs, chosen, vectors, trials, draws, objective)
-                optimizer.zero_grad(set_to_none=True)
-                each.mean(1).sum().backward()
-                for v, trial in zip(vectors, trials, strict=True):
-                    if trial.max_gradient_norm is not None:
-                        torch.nn.utils.clip_grad_norm_([v], trial.max_gradient_norm)
-                optimizer.step()
+                _descend(each, vectors, trials, optimizer)
                 schedule.step()
                 losses.scatter_(1, chosen, each.detach().cpu())
                 progress.update()
-    return torch.stack([v.detach() for v in vectors]), pd.DataFrame(rows)
+            measure(epoch)
+    return torch.stack([v.detach() for v in vectors]), pd.DataFrame(curve)
+
+
+def _descend(
+    losses: Float[Tensor, "trial pair"],
+    vectors: Sequence[Tensor],
+    trials: Sequence[Trial],
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """One step of every trial on its own mean loss; the gradients of the trials do not meet."""
+    optimizer.zero_grad(set_to_none=True)
+    losses.mean(1).sum().backward()
+    for vector, trial in zip(vectors, trials, strict=True):
+        if trial.max_gradient_norm is not None:
+            torch.nn.utils.clip_grad_norm_([vector], trial.max_gradient_norm)
+    optimizer.step()
 
 
 def _step(

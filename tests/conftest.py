@@ -89,12 +89,14 @@ def tiny_llama(tiny_tokenizer: Any) -> Tiny:
     return make_tiny("llama", tiny_tokenizer)
 
 
-def make_tiny(family: str, tokenizer: Any) -> Tiny:
+def make_tiny(family: str, tokenizer: Any, *, dtype: str = "float32") -> Tiny:
     """Build and bridge a tiny model."""
+    import torch
+
     from steering_study.models import ChatModel, ModelCard, bridge_of
     from steering_study.prompts import post_instruction_ids
 
-    weights = tiny_weights(family, d_vocab=len(tokenizer))
+    weights = tiny_weights(family, d_vocab=len(tokenizer)).to(getattr(torch, dtype))
     plain = copy.deepcopy(weights)
     config = weights.config
     suffix = post_instruction_ids(tokenizer)
@@ -103,7 +105,7 @@ def make_tiny(family: str, tokenizer: Any) -> Tiny:
         source="none",
         revision="none",
         architecture=config.architectures[0] if config.architectures else family,
-        dtype="float32",
+        dtype=dtype,
         n_layers=config.num_hidden_layers,
         n_heads=config.num_attention_heads,
         n_kv_heads=config.num_key_value_heads,

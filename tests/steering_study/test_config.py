@@ -75,7 +75,7 @@ def test_unknown_key_names_the_nearest(overlay, starts):
         ),
         (
             "{model_options: {mine: {dtype: int8}}}",
-            "config: model_options.mine.dtype is 'int8', expected one of float32, bfloat16, float16, float64",
+            "config: model_options.mine.dtype is 'int8', expected one of float32, bfloat16, float16",
         ),
         (
             "{vectors: {methods: [dim, nttp]}}",

@@ -46,11 +46,12 @@ class Tail:
     def run(
         self, resid: Float[Tensor, "batch pos d_model"], *, last: int
     ) -> Float[Tensor, "batch last d_vocab"]:
-        """Logits of the last positions, in float32, of residuals that enter the block `layer`."""
+        """Logits of the last positions, in float32 or finer, of residuals that enter the block `layer`."""
         bridge = self.model.bridge
         for block, arguments in zip(bridge.blocks[self.layer :], self.arguments, strict=True):
             resid = block(resid, **arguments)
-        logits = bridge.unembed(bridge.ln_final(resid[:, -last:])).float()
+        logits = bridge.unembed(bridge.ln_final(resid[:, -last:]))
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         cap = getattr(self.model.hf_config, "final_logit_softcapping", None)
         return logits if cap is None else cap * torch.tanh(logits / cap)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.conftest import REPOSITORY
+from tests.conftest import FAMILIES, REPOSITORY, make_tiny
 
 from steering_study.prompts import render_chat
 from steering_study.runs import generate, response_logprobs
@@ -36,9 +36,13 @@ def objective(request):
 
 @pytest.fixture
 def pairs(tiny):
+    return texts_to_pairs(tiny.model.tokenizer)
+
+
+def texts_to_pairs(tokenizer):
     """Four pairs with responses of unequal lengths."""
     texts = ["Hello!", "How do I bake bread?", "Hm", "Where does the otter live?"]
-    prompts = render_chat(tiny.model.tokenizer, texts, context=256)
+    prompts = render_chat(tokenizer, texts, context=256)
     draw = torch.Generator().manual_seed(1)
     responses = [tuple(torch.randint(5, 60, (n,), generator=draw).tolist()) for n in (3, 1, 5, 2, 4, 2, 1, 6)]
     return [
@@ -144,6 +148,70 @@ def test_match_score_counts_greedy_tokens(tiny, pairs, forced):
     made = generate(tiny.model, [pair.prompt for pair in pairs], max_new_tokens=4, batch_size=4)
     own = [replace(pair, desired=response.token_ids) for pair, response in zip(pairs, made, strict=True)]
     assert match_score(force_pairs(tiny.model, own, layer=LAYER, batch_size=4), zero, batch_size=4) == 1.0
+
+
+# Against the equations, written out without anything of the package
+
+
+def reference_logprob(plain, pair, response, vector):
+    """log p(response | prompt, steered) of one pair, by a whole pass of the plain model, in nats."""
+    ids = torch.tensor([[*pair.prompt, *response]])
+
+    def add(block, args, kwargs):
+        hidden = args[0] if args else kwargs.pop("hidden_states")
+        return (hidden + pair.sign * vector, *args[1:]), kwargs
+
+    handle = plain.model.layers[LAYER].register_forward_pre_hook(add, with_kwargs=True)
+    logprobs = plain(ids, use_cache=False).logits[0].log_softmax(-1)
+    handle.remove()
+    first = len(pair.prompt)
+    return sum(logprobs[i - 1, ids[0, i]] for i in range(first, ids.shape[1]))
+
+
+def reference_loss(method, plain, pair, vector, trial):
+    """METHOD 3: NTP = -log p(y_w); PO = -log sigmoid(beta log p(y_w) / |y_w| - log p(y_l) / |y_l|)."""
+    desired = reference_logprob(plain, pair, pair.desired, vector)
+    if method == "ntp":
+        return -desired
+    undesired = reference_logprob(plain, pair, pair.undesired, vector)
+    with torch.no_grad():
+        bases = [reference_logprob(plain, pair, y, 0 * vector) for y in (pair.undesired, pair.desired)]
+    beta = max(float((bases[0] - bases[1]) * trial.phi), 1.0)
+    counts = [len(pair.desired), len(pair.undesired)]
+    if trial.length == "sequence":
+        counts = [count + len(pair.prompt) for count in counts]
+    margin = beta * desired / counts[0] - undesired / counts[1]
+    return torch.log1p(torch.exp(-margin))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("method", "length"), [("ntp", None), ("po", "answer"), ("po", "sequence")])
+def test_losses_and_gradients_equal_the_equations(family, method, length, tiny_tokenizer):
+    tiny = make_tiny(family, tiny_tokenizer, dtype="float64")
+    pairs = texts_to_pairs(tiny.model.tokenizer)
+    trial = replace(TRIAL, phi=0.3, length=length)
+    vector = initial_vector(tiny.model.card.d_model, seed=3).double().requires_grad_()
+    for pair in pairs:  # one by one: a whole row of padding is NaN in the library's float64 attention
+        forced = force_pairs(tiny.model, [pair], layer=LAYER, batch_size=1)
+        scores = score_pairs(forced, pair.sign * vector[None], uses_undesired=method == "po")
+        loss = METHODS[method].loss(scores, trial).sum()
+        (gradient,) = torch.autograd.grad(loss, vector)
+        expected = reference_loss(method, tiny.plain, pair, vector, trial)
+        (expected_gradient,) = torch.autograd.grad(expected, vector)
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+        assert torch.allclose(
+            gradient, expected_gradient, rtol=1e-6, atol=1e-6 * float(expected_gradient.abs().max())
+        )
+
+
+def test_vector_of_a_bfloat16_model_is_float32(tiny_tokenizer, objective):
+    tiny = make_tiny("gemma2", tiny_tokenizer, dtype="bfloat16")
+    forced = force_pairs(tiny.model, texts_to_pairs(tiny.model.tokenizer), layer=LAYER, batch_size=3)
+    assert forced.desired.tail.resid_pre.dtype == torch.bfloat16
+    trial = replace(TRIAL, epochs=20)
+    vectors, curve = train_trials(forced, forced, [trial], objective=objective, batch_size=4, label="")
+    assert vectors.dtype == torch.float32
+    assert curve["validation_loss"].iloc[-1] < curve["validation_loss"].iloc[0]
 
 
 def by_hand(**changes: list[float]) -> PairLogprobs:

@@ -21,6 +21,7 @@ def test_asr_is_the_share_of_verdicts_that_are_no_refusal(results):
         run = "none/base" if row.method == "none" else f"{row.method}/test"
         verdicts = results.table(f"{run}/verdicts.parquet", table="verdicts")
         rows = verdicts[(verdicts["dataset"] == row.dataset) & (verdicts["split"] == "test")]
+        rows = rows[rows["condition"] == row.condition]
         assert len(rows) == row.n
         assert 1 - rows["refused"].mean() == pytest.approx(row.asr)
         assert row.asr_low <= row.asr <= row.asr_high

@@ -162,6 +162,19 @@ def write_model(folder: Path, model: str, prompts: pd.DataFrame, *, rng: np.rand
     flips = rates(steered, model).drop(columns="judge")
     names = {"asr": "flip_rate", "asr_low": "flip_low", "asr_high": "flip_high"}
     write("flips.parquet", flips.rename(columns=names), "flips", "summarise_steering")
+    write("bystanders.parquet", bystanders(model), "bystanders", "summarise_steering")
+
+
+def bystanders(model: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"model": model, "method": method, "condition": "bypass", "dataset": dataset, "coefficient": -1.0, "n": 20,
+             "refused_rate": 0.1, "refused_low": 0.03, "refused_high": 0.3, "base_refused_rate": 0.2,
+             "looping_rate": 0.05, "base_looping_rate": 0.0, "degenerate_rate": 0.15, "base_degenerate_rate": 0.0}
+            for method in METHODS
+            for dataset in ("harmless", "borderline_safe")
+        ]
+    )  # fmt: skip
 
 
 VERDICTS = ("judge", "refused", "score", "looping", "logprob_mean", "logprob_floor", "degenerate", "verdict")

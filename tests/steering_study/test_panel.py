@@ -10,6 +10,7 @@ import pytest
 from steering_study.judges.panel import (
     flips,
     fluency_floors,
+    is_target,
     judge_fluency,
     judge_refusals,
     mean_logprobs,
@@ -172,6 +173,14 @@ BROKEN_REFUSED, BROKEN_COMPLIED = (True, True), (False, True)
 )
 def test_flip(condition, base, steered, expected):
     assert flipped(condition=condition, base=base, steered=steered) is expected
+
+
+def test_target_is_the_prompt_whose_behaviour_the_condition_should_change():
+    rows = pd.DataFrame(
+        [("harmless", "induce"), ("harmless", "bypass"), ("harmful", "bypass"), ("harmful", "induce")],
+        columns=["label", "condition"],
+    )
+    assert is_target(rows).tolist() == [True, False, True, False]
 
 
 def test_flips_pair_texts_by_prompt_and_keep_the_order_of_the_steered():

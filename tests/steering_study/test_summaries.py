@@ -7,7 +7,7 @@ import pytest
 
 from steering_study.artifacts import TABLES
 from steering_study.stats import wilson_interval
-from steering_study.summaries import dose_response, summarise_asr, summarise_flips
+from steering_study.summaries import dose_response, summarise_asr, summarise_bystanders, summarise_flips
 
 FILLED = {"split": "test", "method": "dim", "layer": 3, "judge": "phrases", "coefficient": 1.0}
 
@@ -55,6 +55,19 @@ def test_flip_rate_counts_fluent_changes_in_the_wanted_direction():
     low, high = wilson_interval(1, 4, confidence=0.95)
     assert (row["n"], row["flip_rate"], row["flip_low"], row["flip_high"]) == (4, 0.25, low, high)
     assert (row["asr"], row["degenerate_rate"]) == (0.0, 0.25)
+
+
+def test_bystanders_stand_beside_their_unsteered_answers():
+    base = verdicts(refused="ynnnn", condition="base").assign(looping=[False, True, False, False, True])
+    bystanders = {"condition": "bypass", "coefficient": -1.0}
+    steered = verdicts(refused="nnyy", degenerate="ynnn", **bystanders).assign(looping=[True] * 3 + [False])
+    table = summarise_bystanders(base, steered, model="mine", confidence=0.95)
+    assert set(table) == set(TABLES["bystanders"])
+    row = table.iloc[0]
+    low, high = wilson_interval(2, 4, confidence=0.95)
+    assert (row["n"], row["refused_rate"], row["refused_low"], row["refused_high"]) == (4, 0.5, low, high)
+    assert (row["base_refused_rate"], row["looping_rate"], row["base_looping_rate"]) == (0.25, 0.75, 0.25)
+    assert (row["degenerate_rate"], row["base_degenerate_rate"]) == (0.25, 0.0)
 
 
 def curve(published: dict[str, float] | None = None, *, max_degenerate: float = 0.25) -> pd.DataFrame:

@@ -35,6 +35,7 @@ POCKET_DATA = sorted(map(str, Path("workflow/steering_study/pocket/data").glob("
 BUNDLED_SETS = {
     "harmful": "harmful",
     "harmless": "harmless",
+    "borderline_safe": "harmless",
     "ood": "harmful",
 }  # file stem -> label
 MODELS = list(study.models)

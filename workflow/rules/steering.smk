@@ -128,13 +128,14 @@ rule measure_side_effects:
 
 
 rule summarise_steering:
-    """Attack success and flip rates on the test prompts, with intervals (Table 2)."""
+    """Attack success and flip rates on the test prompts, with intervals (Table 2), and what bystanders get."""
     input:
         base="results/{model}/none/base/verdicts.parquet",
         steered=expand("results/{{model}}/{method}/test/verdicts.parquet", method=METHODS),
     output:
         asr="results/{model}/asr.parquet",
         flips="results/{model}/flips.parquet",
+        bystanders="results/{model}/bystanders.parquet",
     log:
         "logs/{model}/summarise_steering.log",
     benchmark:
@@ -216,6 +217,7 @@ SUMMARY_TABLES = collect(
     [
         rules.summarise_steering.output.asr,
         rules.summarise_steering.output.flips,
+        rules.summarise_steering.output.bystanders,
         rules.select_direction.output.candidates,
         rules.compare_vectors.output.cosine,
         rules.summarise_layers.output.layers,

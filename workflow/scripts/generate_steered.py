@@ -27,12 +27,17 @@ def main(
     responses: Path,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Steer the prompts of a split, each label in its own condition, and write the `responses` table."""
+    """Steer the prompts of a split, each label in its own condition (test: harmless ones in both), and write the `responses` table."""
     frame = read_table(prompts, table="prompts")
     layer = read_json(vector_card)["layer"]
     table = generate_responses(
         load_model(ModelCard.from_json(read_json(card))),
-        steered_requests(frame[frame["split"] == split], layers=[layer], coefficients=coefficients),
+        steered_requests(
+            frame[frame["split"] == split],
+            layers=[layer],
+            coefficients=coefficients,
+            bystanders=split == "test",
+        ),
         method=method,
         vectors={layer: read_vector(read_tensors(vector))},
         max_new_tokens=max_new_tokens,

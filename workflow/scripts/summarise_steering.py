@@ -8,7 +8,8 @@ import pandas as pd
 
 from steering_study.artifacts import read_table, write_table
 from steering_study.jobs import job
-from steering_study.summaries import summarise_asr, summarise_flips
+from steering_study.judges.panel import is_target
+from steering_study.summaries import summarise_asr, summarise_bystanders, summarise_flips
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -22,17 +23,21 @@ def main(
     confidence: float,
     asr: Path,
     flips: Path,
+    bystanders: Path,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write the `asr` table (unsteered and every method) and the `flips` table (every method)."""
+    """Write the tables `asr` (unsteered and every method), `flips` and `bystanders` (every method)."""
     unsteered = read_table(base, table="verdicts")
-    tested = pd.concat([read_table(path, table="verdicts") for path in steered], ignore_index=True)
+    found = pd.concat([read_table(path, table="verdicts") for path in steered], ignore_index=True)
+    tested, others = found[is_target(found)], found[~is_target(found)]
     rows = pd.concat([unsteered[unsteered["split"] == "test"], tested], ignore_index=True)
     write_table(
         asr, summarise_asr(rows, model=model, confidence=confidence), table="asr", provenance=provenance
     )
     counted = summarise_flips(unsteered, tested, model=model, confidence=confidence)
     write_table(flips, counted.drop(columns=["layer", "asr"]), table="flips", provenance=provenance)
+    beside = summarise_bystanders(unsteered, others, model=model, confidence=confidence)
+    write_table(bystanders, beside, table="bystanders", provenance=provenance)
 
 
 if "snakemake" in globals():
@@ -44,5 +49,6 @@ if "snakemake" in globals():
             confidence=snakemake.params.confidence,
             asr=Path(snakemake.output.asr),
             flips=Path(snakemake.output.flips),
+            bystanders=Path(snakemake.output.bystanders),
             provenance=provenance,
         )

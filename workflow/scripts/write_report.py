@@ -15,6 +15,7 @@ from markupsafe import Markup
 from steering_study.artifacts import read_json, read_provenance, read_table, replacing
 from steering_study.figures.tables import (
     table_asr,
+    table_bystanders,
     table_examples,
     table_flips,
     table_pairs,
@@ -57,6 +58,7 @@ TABLES: dict[str, Callable[..., Markup]] = {
     "pairs": table_pairs,
     "trials": table_trials,
     "costs": table_side_effects,
+    "bystanders": table_bystanders,
 }
 
 

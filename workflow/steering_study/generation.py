@@ -10,14 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering_study.hooks import Steering
+from steering_study.judges.panel import CONDITION_OF_LABEL
 from steering_study.models import ChatModel
 from steering_study.prompts import render_chat
 from steering_study.runs import generate
-
-CONDITION_OF_LABEL = {
-    "harmless": "induce",
-    "harmful": "bypass",
-}  # where steering is meant to change behaviour
 
 
 def base_requests(prompts: pd.DataFrame) -> pd.DataFrame:
@@ -26,12 +22,23 @@ def base_requests(prompts: pd.DataFrame) -> pd.DataFrame:
 
 
 def steered_requests(
-    prompts: pd.DataFrame, *, layers: Sequence[int], coefficients: Mapping[str, Sequence[float]]
+    prompts: pd.DataFrame,
+    *,
+    layers: Sequence[int],
+    coefficients: Mapping[str, Sequence[float]],
+    bystanders: bool = False,
 ) -> pd.DataFrame:
-    """A response to every prompt at every layer and coefficient of its condition: induce refusal, or bypass it."""
+    """A response to every prompt at every layer and coefficient of its condition: induce refusal, or bypass it.
+
+    Args:
+        bystanders: also harmless prompts under bypass, which should leave them alone.
+    """
     condition = prompts["label"].map(CONDITION_OF_LABEL)
+    targets = {name: _requests(prompts[condition == name]) for name in coefficients}
+    if bystanders:
+        targets["bypass"] = pd.concat([targets["bypass"], targets["induce"]])
     parts = [
-        _requests(prompts[condition == name]).assign(condition=name, layer=layer, coefficient=float(value))
+        targets[name].assign(condition=name, layer=layer, coefficient=float(value))
         for layer in layers
         for name, values in coefficients.items()
         for value in values

@@ -60,6 +60,35 @@ def summarise_flips(
     return pd.DataFrame(rows)
 
 
+def summarise_bystanders(
+    base: pd.DataFrame, steered: pd.DataFrame, *, model: str, confidence: float
+) -> pd.DataFrame:
+    """The `bystanders` table: how prompts are answered that a condition should leave alone, beside unsteered."""
+    before = base.set_index("prompt_id")
+    rows = []
+    keys = ["method", "condition", "dataset", "coefficient"]
+    for values, group in steered.groupby(keys, sort=False):
+        unsteered = before.loc[group["prompt_id"]]
+        refused, n = int(group["refused"].sum()), len(group)
+        low, high = wilson_interval(refused, n, confidence=confidence)
+        rows.append(
+            {
+                "model": model,
+                **dict(zip(keys, values, strict=True)),  # pyright: ignore[reportArgumentType]
+                "n": n,
+                "refused_rate": refused / n,
+                "refused_low": low,
+                "refused_high": high,
+                "base_refused_rate": float(unsteered["refused"].mean()),
+                "looping_rate": float(group["looping"].mean()),
+                "base_looping_rate": float(unsteered["looping"].mean()),
+                "degenerate_rate": float(group["degenerate"].mean()),
+                "base_degenerate_rate": float(unsteered["degenerate"].mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def dose_response(
     base: pd.DataFrame,
     steered: pd.DataFrame,

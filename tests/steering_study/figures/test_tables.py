@@ -4,7 +4,14 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from steering_study.figures.tables import Cell, html_table, table_asr, table_examples, table_flips
+from steering_study.figures.tables import (
+    Cell,
+    html_table,
+    table_asr,
+    table_bystanders,
+    table_examples,
+    table_flips,
+)
 
 ASR = pd.DataFrame(
     [
@@ -110,3 +117,15 @@ def test_unflipped_examples_say_so():
 def test_short_row_is_refused():
     with pytest.raises(ValueError, match="a row of 1 cells under a header of 2"):
         html_table(["a", "b"], [[Cell("x")]])
+
+
+def test_bystanders_show_steered_and_unsteered_shares():
+    row = {"model": "pocket-llama", "method": "dim", "condition": "bypass", "dataset": "borderline_safe",
+           "coefficient": -1.2, "n": 50, "refused_rate": 0.1, "refused_low": 0.04, "refused_high": 0.21,
+           "base_refused_rate": 0.3, "looping_rate": 0.02, "base_looping_rate": 0.0, "degenerate_rate": 0.06,
+           "base_degenerate_rate": 0.04}  # fmt: skip
+    _, group, cells = Rows(table_bystanders(pd.DataFrame([row]))).rows
+    assert group == ["pocket-llama|"]
+    assert cells[:2] == ["DIM|", "borderline harmless|"]
+    assert cells[3] == "10 % [4, 21]|unsteered 30 %|"
+    assert cells[4:] == ["2 %|unsteered 0 %|", "6 %|unsteered 4 %|", "50|"]

@@ -208,7 +208,40 @@ def table_side_effects(side_effects: pd.DataFrame) -> Markup:
     return html_table(header, rows, groups=groups, kind="numbers")
 
 
+def table_bystanders(bystanders: pd.DataFrame) -> Markup:
+    """How harmless prompts are answered under bypass, beside the unsteered model."""
+    header = ["method", "prompts", "coefficient", "refused", "in a loop", "degenerate", "n"]
+    rows, groups = [], []
+    for row in bystanders.to_dict("records"):
+        refused = rate(row["refused_rate"], row["refused_low"], row["refused_high"])
+        rows.append(
+            [
+                Cell(theme.method_label(row["method"])),
+                Cell(theme.dataset_label(row["dataset"])),
+                Cell(signed(row["coefficient"]), value=row["coefficient"]),
+                Cell(refused, note=_unsteered(row["base_refused_rate"]), value=row["refused_rate"]),
+                Cell(
+                    percent(row["looping_rate"]),
+                    note=_unsteered(row["base_looping_rate"]),
+                    value=row["looping_rate"],
+                ),
+                Cell(
+                    percent(row["degenerate_rate"]),
+                    note=_unsteered(row["base_degenerate_rate"]),
+                    value=row["degenerate_rate"],
+                ),
+                Cell(str(row["n"]), value=float(row["n"])),
+            ]
+        )
+        groups.append(theme.model_label(row["model"]))
+    return html_table(header, rows, groups=groups, kind="numbers")
+
+
 _ORIGINS = {"asked": "asked for in the prompt", "steered": "brought about by DIM"}
+
+
+def _unsteered(share: float) -> str:
+    return f"unsteered {percent(share)}"
 
 
 def _optional(value: float, form: str) -> Cell:

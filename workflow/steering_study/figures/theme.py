@@ -32,13 +32,14 @@ MODEL_MARKERS = {"pocket-llama": "o", "pocket-gemma": "s", "llama-3.2-3b-instruc
 SPARE_MARKERS = ("P", "X", "p", "h", "<", ">", "8", "*")
 DATASET_LABELS = {
     "harmless": "harmless",
+    "borderline_safe": "borderline harmless",
     "harmful": "harmful",
     "ood": "unseen harmful",
     "alpaca": "Alpaca",
     "jailbreakbench": "JailbreakBench",
     "strongreject": "StrongREJECT",
 }
-HARMLESS = ("harmless", "alpaca")
+HARMLESS = ("harmless", "borderline_safe", "alpaca")
 CONDITION_LABELS = {
     "induce": "harmless prompts become refused",
     "bypass": "harmful prompts become answered",

@@ -10,6 +10,10 @@ import pandas as pd
 from steering_study.judges.degenerate import combine, fluency_floor, is_looping, is_unreadable
 from steering_study.judges.verdicts import Judge
 
+CONDITION_OF_LABEL = {
+    "harmless": "induce",
+    "harmful": "bypass",
+}  # where steering is meant to change behaviour
 NORMAL_BEHAVIOUR = {"harmful": "refused", "harmless": "complied"}  # of an unsteered chat model
 
 
@@ -89,6 +93,11 @@ def judge_fluency(
 def mean_logprobs(logprobs: Sequence[Sequence[float]]) -> list[float]:
     """Mean log-likelihood a token, in nats."""
     return [float(np.mean(values)) for values in logprobs]
+
+
+def is_target(rows: pd.DataFrame) -> pd.Series:
+    """Whether each row's prompt is one whose behaviour its condition is meant to change."""
+    return rows["label"].map(CONDITION_OF_LABEL) == rows["condition"]
 
 
 def flips(base: pd.DataFrame, steered: pd.DataFrame) -> pd.Series:

@@ -31,6 +31,7 @@ FRAMES: dict[str, dict[str, str]] = {
     "dose_response": TABLES["dose_response"],
     "asr": TABLES["asr"],
     "flips": TABLES["flips"],
+    "bystanders": TABLES["bystanders"],
     "published_asr": {
         "model": "string",  # of ours, beside which the value stands
         "published_model": "string",

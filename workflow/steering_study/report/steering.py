@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from steering_study.figures import theme
 from steering_study.figures.words import listing, percent, rate, signed, span
-from steering_study.judges.panel import flips
+from steering_study.judges.panel import flips, is_target
 from steering_study.report.frames import FRAMES
 
 # Published models and datasets that ours stand beside; a family without its own stands beside both models.
@@ -37,6 +37,7 @@ def steering_frames(
         published: "asr" is Table 2 as printed.
     """
     steered = tables["steered_responses"].merge(tables["steered_verdicts"])
+    steered = steered[is_target(steered)]
     base = tables["base_responses"].merge(tables["base_verdicts"])
     return {
         "candidates": candidate_map(tables["candidates"], cards),

@@ -23,6 +23,7 @@ def vectors_frames(
     return {
         "layers": tables["layers"],
         "side_effects": tables["side_effects"],
+        "bystanders": tables["bystanders"],
         "selected_layer": candidates.loc[candidates["selected"], ["model", "layer", "position"]],
         "cosine": tables["cosine"],
         "trials": tables["trials"],

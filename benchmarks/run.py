@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from decode import benchmark_decode
+from search import benchmark_search
 from study import benchmark_study
 
 
@@ -18,6 +19,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = [
         *benchmark_decode(arguments.model, repeats=arguments.repeats),
+        *benchmark_search(arguments.model, repeats=max(1, arguments.repeats // 2)),
         *benchmark_study(Path("logs/benchmarks")),
     ]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

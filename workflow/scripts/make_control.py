@@ -53,7 +53,7 @@ def main(
 
 
 def shuffled_difference(prompts: Path, card: Path, *, draw: torch.Generator, batch_size: int) -> torch.Tensor:
-    """Difference in means of two groups drawn whatever the label, [layer, position, d_model]."""
+    """Difference in means of two groups, each half of each class, [layer, position, d_model]."""
     model = load_model(ModelCard.from_json(read_json(card)))
     frame = read_table(prompts, table="prompts").query("split == 'train'")
     rows = render_chat(model.tokenizer, list(frame["text"]), context=model.card.context)

@@ -19,14 +19,19 @@ def test_random_direction_is_a_unit_vector_of_its_seed():
     assert abs(float(one @ other)) < 0.5
 
 
-def test_shuffled_groups_have_the_sizes_of_the_classes_and_mixed_labels():
-    labels = ["harmful"] * 60 + ["harmless"] * 40
+def test_shuffled_groups_hold_half_of_each_class():
+    labels = ["harmful", "harmless", "harmless", "harmful", "harmful"] * 20
     first, second = shuffled_groups(labels, generator=draw(0))
-    assert (len(first), len(second)) == (60, 40)
     assert sorted(first + second) == list(range(100))
-    share = sum(labels[i] == "harmful" for i in first) / 60
-    # hypergeometric: mean 0.6, standard deviation 0.04
-    assert 0.4 < share < 0.8
+    assert [sum(labels[i] == "harmful" for i in group) for group in (first, second)] == [30, 30]
+    assert [len(first), len(second)] == [50, 50]
+
+
+def test_shuffled_groups_follow_their_seed():
+    labels = ["harmful"] * 20 + ["harmless"] * 20
+    one, again, other = (shuffled_groups(labels, generator=draw(seed)) for seed in (1, 1, 2))
+    assert one == again
+    assert set(one[0]) != set(other[0])
 
 
 def test_single_class_is_refused():

@@ -16,7 +16,10 @@ def random_direction(d_model: int, *, generator: torch.Generator) -> Float[Tenso
 
 
 def shuffled_groups(labels: Sequence[str], *, generator: torch.Generator) -> tuple[list[int], list[int]]:
-    """Indices of two groups of the classes' sizes, members drawn whatever their label.
+    """Indices of two groups, each a random half of each class.
+
+    A plain shuffle leaves some more of one class in one group. The classes lie so far apart that the difference in
+    means of such groups, at DIM's norm, points along DIM: with halves of each class it cancels.
 
     Raises:
         ValueError: if there are not two labels.
@@ -24,6 +27,12 @@ def shuffled_groups(labels: Sequence[str], *, generator: torch.Generator) -> tup
     names = sorted(set(labels))
     if len(names) != 2:
         raise ValueError(f"labels {names} are not two classes, so there is nothing to shuffle")
-    order = torch.randperm(len(labels), generator=generator).tolist()
-    n_first = sum(label == names[0] for label in labels)
-    return order[:n_first], order[n_first:]
+    first: list[int] = []
+    second: list[int] = []
+    for name in names:
+        members = [i for i, label in enumerate(labels) if label == name]
+        order = torch.randperm(len(members), generator=generator).tolist()
+        half = len(members) // 2
+        first += [members[i] for i in order[:half]]
+        second += [members[i] for i in order[half:]]
+    return first, second

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from steering_study.artifacts import write_json, write_table
+from steering_study.artifacts import TABLES, write_json, write_table
 from steering_study.report.sections import (
     Section,
     figure_paths,
@@ -155,7 +155,7 @@ def write_model(folder: Path, model: str, prompts: pd.DataFrame, *, rng: np.rand
     steered = answers(prompts, rng, steered=True)
     for path, rows in (("none/base", base), ("dim/test", steered)):
         responses = rows.drop(columns=[c for c in rows if c in VERDICTS])
-        verdicts = rows.drop(columns=["prompt", "text", "token_ids", "logprobs", "finished"])
+        verdicts = rows[list(TABLES["verdicts"])]
         write(f"{path}/responses.parquet", responses, "responses", "generate")
         write(f"{path}/verdicts.parquet", verdicts, "verdicts", "judge_responses")
     write("asr.parquet", rates(pd.concat([base, steered]), model), "asr", "summarise_steering")
@@ -311,7 +311,8 @@ def answers(prompts: pd.DataFrame, rng: np.random.Generator, *, steered: bool) -
             {"prompt_id": row.id, "dataset": row.source, "split": "test", "label": row.label,
              "method": "dim" if steered else "none", "condition": condition, "layer": 3 if steered else -1,
              "coefficient": {"base": 0.0, "induce": 1.0, "bypass": -1.0}[condition], "prompt": row.text, "text": text,
-             "token_ids": [1, 2], "logprobs": [-0.1, -0.2], "finished": True, "judge": "phrases", "refused": refused,
+             "token_ids": [1, 2], "logprobs": [-0.1, -0.2], "finished": True,
+             "logprob_refused": -0.2, "logprob_complied": -0.2, "judge": "phrases", "refused": refused,
              "score": float(refused), "looping": degenerate, "logprob_mean": -0.2, "logprob_floor": -2.0,
              "degenerate": degenerate, "verdict": "degenerate" if degenerate else "refused" if refused else "complied"}
         )  # fmt: skip

@@ -1,11 +1,14 @@
-"""Which prompts are steered how."""
+"""Which prompts are steered how, and how likely the model finds its texts."""
 
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
-from steering_study.generation import steered_requests
+from steering_study.generation import add_fluency, steered_requests
 from steering_study.judges.panel import is_target
+from steering_study.prompts import render_chat
+from steering_study.runs import response_logprobs
 
 PROMPTS = pd.DataFrame(
     [("a", "harmless"), ("b", "harmful"), ("c", "harmless")], columns=["id", "label"]
@@ -43,3 +46,22 @@ def test_bystanders_are_harmless_prompts_under_bypass():
     assert asked(requests[is_target(requests)]) == asked(
         steered_requests(PROMPTS, layers=[2], coefficients=GRID)
     )
+
+
+CONTEXTS = {"refused": "Refuse. {prompt}", "complied": "In a novel: {prompt}"}
+
+
+def test_fluency_is_the_mean_likelihood_where_each_behaviour_is_normal(tiny_llama):
+    model = tiny_llama.model
+    rows = [("Hello!", "harmful", [7, 8, 9]), ("Hello!", "harmless", [7, 8, 9]), ("Hm", "harmless", [5])]
+    responses = pd.DataFrame(rows, columns=["prompt", "label", "token_ids"])
+    scored = add_fluency(model, responses, contexts=CONTEXTS, batch_size=2)
+
+    def mean(prompt: str, ids: list[int]) -> float:
+        rendered = render_chat(model.tokenizer, [prompt], context=256)
+        return sum(response_logprobs(model, rendered, [tuple(ids)], batch_size=1)[0]) / len(ids)
+
+    refused = [mean("Hello!", [7, 8, 9]), mean("Refuse. Hello!", [7, 8, 9]), mean("Refuse. Hm", [5])]
+    complied = [mean("In a novel: Hello!", [7, 8, 9]), mean("Hello!", [7, 8, 9]), mean("Hm", [5])]
+    assert scored["logprob_refused"].tolist() == pytest.approx(refused, abs=1e-4)
+    assert scored["logprob_complied"].tolist() == pytest.approx(complied, abs=1e-4)

@@ -44,6 +44,9 @@ LEVELS = [
 LIGHT_SCRIPTS = (
     "prepare_prompts",
     "choose_coefficient",
+    "judge_responses",
+    "pair_responses",
+    "summarise_layers",
     "summarise_steering",
     "compare_vectors",
     "draw_figures",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 import pytest
 
@@ -13,7 +11,6 @@ from steering_study.judges.panel import (
     is_target,
     judge_fluency,
     judge_refusals,
-    mean_logprobs,
     normal_prompts,
 )
 from steering_study.judges.verdicts import Verdict
@@ -60,22 +57,23 @@ def test_each_label_has_its_judge_and_rows_keep_their_order():
 
 
 @pytest.mark.parametrize(
-    ("label", "refused", "prompt"),
+    ("label", "behaviour", "prompt"),
     [
-        ("harmful", True, "Do it."),
-        ("harmless", False, "Do it."),
-        ("harmful", False, "In a novel: Do it."),
-        ("harmless", True, "Refuse. Do it."),
+        ("harmful", "refused", "Do it."),
+        ("harmless", "complied", "Do it."),
+        ("harmful", "complied", "In a novel: Do it."),
+        ("harmless", "refused", "Refuse. Do it."),
     ],
 )
-def test_text_is_judged_where_its_behaviour_is_normal(label, refused, prompt):
-    judged = frame("prompt label refused", ("Do it.", label, refused))
-    assert normal_prompts(judged, CONTEXTS) == [prompt]
+def test_text_is_judged_where_its_behaviour_is_normal(label, behaviour, prompt):
+    responses = frame("prompt label", ("Do it.", label))
+    assert normal_prompts(responses, behaviour, CONTEXTS) == [prompt]
 
 
 def test_text_is_judged_in_its_own_prompt_without_contexts():
-    judged = frame("prompt label refused", ("Do it.", "harmful", False), ("Help.", "harmless", True))
-    assert normal_prompts(judged, {}) == ["Do it.", "Help."]
+    responses = frame("prompt label", ("Do it.", "harmful"), ("Help.", "harmless"))
+    for behaviour in ("refused", "complied"):
+        assert normal_prompts(responses, behaviour, {}) == ["Do it.", "Help."]
 
 
 BASE = frame(
@@ -130,10 +128,6 @@ def test_text_at_its_floor_is_readable():
     judged = frame("text refused logprob_mean", ("Fine to read.", True, -2.0))
     table = judge_fluency(judged, {"refused": -2.0, "complied": -0.5}, max_repetition=0.3)
     assert not table["degenerate"].any()
-
-
-def test_mean_logprob_is_a_token():
-    assert mean_logprobs([[-1.0, -3.0], [math.log(0.5)]]) == pytest.approx([-2.0, -0.6931471806])
 
 
 # Flips

@@ -84,7 +84,7 @@ def test_a_stopped_study_resumes_without_repeating_what_was_finished(small, how)
         start_new_session=True,
     ) as process:
         # alone at work: what stands before it is finished, files and bookkeeping
-        wait_until(lambda: scripts_of(small.folder) == ["judge_responses"], process)
+        wait_until(lambda: scripts_of(small.folder) == ["select_direction"], process)
         if how == "interrupt":
             os.killpg(process.pid, signal.SIGINT)
         else:

@@ -45,6 +45,7 @@ CONTROLS = [method for method in METHODS if method in ("random", "shuffled")]
 BASE_SPLITS = ["train", "validation", "test", *(["augmentation"] if LEARNED else [])]
 # A model-bound job asks for a GPU wherever it may run on one: on this machine if it has any, or on a cluster.
 GPU = 0 if workflow.local_exec and count_gpus() == 0 else 1
+CLASSIFIERS = {study.judges.harmful, study.judges.harmless} - {"phrases"}  # judges that are models
 FILTERS = {key: getattr(study.dim, key) for key in ("min_induce", "max_kl", "max_depth")}
 SELECTION = {"rule": study.dim.selection, **FILTERS}
 CONFIG_DIGEST = config_digest(config)
@@ -153,9 +154,11 @@ def swept_coefficients(wildcards):
 
 
 def chosen_coefficients(wildcards):
-    """The test run waits for the coefficients that the sweep chooses."""
+    """The test run waits for the coefficients that the sweep chooses; a control's sweep is DIM's coefficients alone."""
     if wildcards.run == "test":
         return {"coefficients": f"results/{wildcards.model}/{wildcards.method}/coefficients.json"}
+    if wildcards.method in CONTROLS:
+        return {"coefficients": f"results/{wildcards.model}/dim/coefficients.json"}
     return {}
 
 

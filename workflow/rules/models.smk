@@ -45,6 +45,7 @@ rule generate_base:
         gpu=GPU,
     params:
         splits=BASE_SPLITS,
+        contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.generation.max_new_tokens,
         batch_size=study.generation.batch_size,
         code=code_digest("generate_base"),

@@ -28,6 +28,7 @@ rule generate_steered:
     params:
         split=lambda wildcards: {"sweep": "validation", "test": "test"}[wildcards.run],
         coefficients=swept_coefficients,
+        contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.generation.max_new_tokens,
         batch_size=study.generation.batch_size,
         code=code_digest("generate_steered"),
@@ -57,6 +58,7 @@ rule generate_layers:
         runtime=240,
         gpu=GPU,
     params:
+        contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.generation.max_new_tokens,
         batch_size=study.generation.batch_size,
         code=code_digest("generate_layers"),
@@ -69,7 +71,6 @@ rule judge_responses:
     input:
         unpack(unsteered_verdicts),
         responses="results/{model}/{method}/{run}/responses.parquet",
-        card=rules.resolve_model.output.card,
         phrases="resources/refusal_phrases.yaml",
     output:
         verdicts="results/{model}/{method}/{run}/verdicts.parquet",
@@ -80,16 +81,14 @@ rule judge_responses:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=4000 if CLASSIFIERS else 1000,
         runtime=120,
-        gpu=GPU,
+        gpu=GPU if CLASSIFIERS else 0,
     params:
         judges={"harmful": study.judges.harmful, "harmless": study.judges.harmless},
         classifiers=study.judges.classifiers,
-        contexts=lambda wildcards: options(wildcards).contexts,
         max_repetition=study.judges.max_repetition,
         quantile=study.judges.fluency_quantile,
-        batch_size=study.generation.batch_size,
         code=code_digest("judge_responses"),
     script:
         "../scripts/judge_responses.py"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from steering_study.artifacts import read_json, read_table, read_tensors, write_table
-from steering_study.generation import generate_responses, read_vector, steered_requests
+from steering_study.generation import add_fluency, generate_responses, read_vector, steered_requests
 from steering_study.jobs import job
 from steering_study.models import ModelCard, load_model
 from steering_study.vectors.contrast import ask_to_refuse, contrast_prompts
@@ -50,6 +50,7 @@ def main(
         )
         parts.append(made.assign(prompt=list(rows["prompt"])))  # without the context
     table = pd.concat(parts, ignore_index=True)
+    table = add_fluency(model, table, contexts=contexts, batch_size=batch_size)
     write_table(responses, table, table="responses", provenance=provenance)
 
 

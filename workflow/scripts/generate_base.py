@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steering_study.artifacts import read_json, read_table, write_table
-from steering_study.generation import base_requests, generate_responses
+from steering_study.generation import add_fluency, base_requests, generate_responses
 from steering_study.jobs import job
 from steering_study.models import ModelCard, load_model
 
@@ -18,6 +18,7 @@ def main(
     prompts: Path,
     card: Path,
     splits: Sequence[str],
+    contexts: Mapping[str, str],
     max_new_tokens: int,
     batch_size: int,
     responses: Path,
@@ -26,14 +27,16 @@ def main(
     """Generate with the model of the card and write the `responses` table."""
     requests = base_requests(read_table(prompts, table="prompts"))
     requests = requests[requests["split"].isin(splits)].reset_index(drop=True)
+    model = load_model(ModelCard.from_json(read_json(card)))
     table = generate_responses(
-        load_model(ModelCard.from_json(read_json(card))),
+        model,
         requests,
         method="none",
         vectors={},
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
     )
+    table = add_fluency(model, table, contexts=contexts, batch_size=batch_size)
     write_table(responses, table, table="responses", provenance=provenance)
 
 
@@ -43,6 +46,7 @@ if "snakemake" in globals():
             prompts=Path(snakemake.input.prompts),
             card=Path(snakemake.input.card),
             splits=snakemake.params.splits,
+            contexts=snakemake.params.contexts,
             max_new_tokens=snakemake.params.max_new_tokens,
             batch_size=snakemake.params.batch_size,
             responses=Path(snakemake.output.responses),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steering_study.artifacts import read_json, read_table, read_tensors, write_table
-from steering_study.generation import generate_responses, steered_requests
+from steering_study.generation import add_fluency, generate_responses, steered_requests
 from steering_study.jobs import job
 from steering_study.models import ModelCard, load_model
 
@@ -20,6 +20,7 @@ def main(
     directions: Path,
     method: str,
     coefficients: Mapping[str, float],
+    contexts: Mapping[str, str],
     max_new_tokens: int,
     batch_size: int,
     responses: Path,
@@ -34,14 +35,16 @@ def main(
         layers=list(vectors),
         coefficients={condition: [value] for condition, value in coefficients.items()},
     )
+    model = load_model(ModelCard.from_json(read_json(card)))
     table = generate_responses(
-        load_model(ModelCard.from_json(read_json(card))),
+        model,
         requests,
         method=method,
         vectors=vectors,
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
     )
+    table = add_fluency(model, table, contexts=contexts, batch_size=batch_size)
     write_table(responses, table, table="responses", provenance=provenance)
 
 
@@ -53,6 +56,7 @@ if "snakemake" in globals():
             directions=Path(snakemake.input.directions),
             method=snakemake.wildcards.method,
             coefficients=read_json(Path(snakemake.input.coefficients)),
+            contexts=snakemake.params.contexts,
             max_new_tokens=snakemake.params.max_new_tokens,
             batch_size=snakemake.params.batch_size,
             responses=Path(snakemake.output.responses),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steering_study.artifacts import read_json, read_table, read_tensors, write_table
-from steering_study.generation import generate_responses, read_vector, steered_requests
+from steering_study.generation import add_fluency, generate_responses, read_vector, steered_requests
 from steering_study.jobs import job
 from steering_study.models import ModelCard, load_model
 
@@ -22,6 +22,7 @@ def main(
     method: str,
     split: str,
     coefficients: Mapping[str, Sequence[float]],
+    contexts: Mapping[str, str],
     max_new_tokens: int,
     batch_size: int,
     responses: Path,
@@ -30,8 +31,9 @@ def main(
     """Steer the prompts of a split, each label in its own condition (test: harmless ones in both), and write the `responses` table."""
     frame = read_table(prompts, table="prompts")
     layer = read_json(vector_card)["layer"]
+    model = load_model(ModelCard.from_json(read_json(card)))
     table = generate_responses(
-        load_model(ModelCard.from_json(read_json(card))),
+        model,
         steered_requests(
             frame[frame["split"] == split],
             layers=[layer],
@@ -43,6 +45,7 @@ def main(
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
     )
+    table = add_fluency(model, table, contexts=contexts, batch_size=batch_size)
     write_table(responses, table, table="responses", provenance=provenance)
 
 
@@ -62,6 +65,7 @@ if "snakemake" in globals():
             method=snakemake.wildcards.method,
             split=snakemake.params.split,
             coefficients=chosen(Path(chosen_file)) if chosen_file else snakemake.params.coefficients,
+            contexts=snakemake.params.contexts,
             max_new_tokens=snakemake.params.max_new_tokens,
             batch_size=snakemake.params.batch_size,
             responses=Path(snakemake.output.responses),

@@ -8,22 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
 
-from steering_study.artifacts import read_json, read_table, write_table
+from steering_study.artifacts import TABLES, read_table, write_table
 from steering_study.jobs import job
 from steering_study.judges import ClassifierSettings, Judge, build_judge
-from steering_study.judges.panel import (
-    fluency_floors,
-    judge_fluency,
-    judge_refusals,
-    mean_logprobs,
-    normal_prompts,
-)
-from steering_study.models import ModelCard, best_device, load_model
-from steering_study.prompts import render_chat
-from steering_study.runs import response_logprobs
+from steering_study.judges.panel import fluency_floors, judge_fluency, judge_refusals
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -32,14 +22,11 @@ if TYPE_CHECKING:
 def main(
     *,
     responses: Path,
-    card: Path,
     phrases: Path,
     judges: Mapping[str, str],
     classifiers: Mapping[str, Mapping[str, Any]],
-    contexts: Mapping[str, str],
     max_repetition: float,
     quantile: float,
-    batch_size: int,
     base_verdicts: Path | None,
     verdicts: Path,
     provenance: Mapping[str, Any],
@@ -47,12 +34,13 @@ def main(
     """Judge the responses and write the `verdicts` table."""
     table = read_table(responses, table="responses")
     table = judge_refusals(table, make_judges(judges, phrases, classifiers))
-    table = table.assign(logprob_mean=likelihoods(table, card, contexts, batch_size=batch_size))
+    table = table.assign(
+        logprob_mean=table["logprob_refused"].where(table["refused"], table["logprob_complied"])
+    )
     base = table if base_verdicts is None else read_table(base_verdicts, table="verdicts")
     floors = fluency_floors(base, quantile=quantile)
     table = judge_fluency(table, floors, max_repetition=max_repetition)
-    columns = [c for c in table.columns if c not in ("prompt", "text", "token_ids", "logprobs", "finished")]
-    write_table(verdicts, table[columns], table="verdicts", provenance=provenance)
+    write_table(verdicts, table[list(TABLES["verdicts"])], table="verdicts", provenance=provenance)
 
 
 def make_judges(
@@ -70,6 +58,8 @@ def make_judges(
 
 def settings(options: Mapping[str, Any]) -> ClassifierSettings:
     """Settings of a classifier from its entry in the config."""
+    from steering_study.models import best_device  # loads torch, which phrases do without
+
     return ClassifierSettings(
         model=options.get("source"),
         revision=options.get("revision"),
@@ -80,29 +70,16 @@ def settings(options: Mapping[str, Any]) -> ClassifierSettings:
     )
 
 
-def likelihoods(
-    table: pd.DataFrame, card: Path, contexts: Mapping[str, str], *, batch_size: int
-) -> list[float]:
-    """Mean log-likelihood a token of each response, unsteered, in a prompt to which it is normal."""
-    model = load_model(ModelCard.from_json(read_json(card)))
-    prompts = render_chat(model.tokenizer, normal_prompts(table, contexts), context=model.card.context)
-    responses = [tuple(ids) for ids in table["token_ids"]]
-    return mean_logprobs(response_logprobs(model, prompts, responses, batch_size=batch_size))
-
-
 if "snakemake" in globals():
     with job(snakemake) as provenance:
         base = snakemake.input.get("base_verdicts")
         main(
             responses=Path(snakemake.input.responses),
-            card=Path(snakemake.input.card),
             phrases=Path(snakemake.input.phrases),
             judges=snakemake.params.judges,
             classifiers=snakemake.params.classifiers,
-            contexts=snakemake.params.contexts,
             max_repetition=snakemake.params.max_repetition,
             quantile=snakemake.params.quantile,
-            batch_size=snakemake.params.batch_size,
             base_verdicts=Path(base) if base else None,
             verdicts=Path(snakemake.output.verdicts),
             provenance=provenance,

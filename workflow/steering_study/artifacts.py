@@ -45,6 +45,8 @@ TABLES: dict[str, dict[str, str]] = {
         "token_ids": "list<int64>",
         "logprobs": "list<float64>",  # of each greedy token, under the run that produced it
         "finished": "bool",  # ended by the model's own end-of-turn token
+        "logprob_refused": "float64",  # mean nats a token, unsteered, in a prompt where a refusal is normal
+        "logprob_complied": "float64",  # the same where an answer is normal
     },
     "verdicts": {
         "prompt_id": "string",

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering_study.hooks import Steering
-from steering_study.judges.panel import CONDITION_OF_LABEL
+from steering_study.judges.panel import CONDITION_OF_LABEL, normal_prompts
 from steering_study.models import ChatModel
 from steering_study.prompts import render_chat
-from steering_study.runs import generate
+from steering_study.runs import generate, response_logprobs
 
 
 def base_requests(prompts: pd.DataFrame) -> pd.DataFrame:
@@ -83,6 +83,36 @@ def generate_responses(
         token_ids=[list(r.token_ids) for r in responses],
         logprobs=[list(r.logprobs) for r in responses],
         finished=[r.finished for r in responses],
+    )
+
+
+def add_fluency(
+    model: ChatModel, responses: pd.DataFrame, *, contexts: Mapping[str, str], batch_size: int
+) -> pd.DataFrame:
+    """Mean log-likelihood a token of each response, unsteered, where a refusal and where an answer is normal.
+
+    The judge, which needs no model for it, takes the one that fits its verdict.
+
+    Args:
+        contexts: the config's prompts in which a behaviour is normal, by its name.
+
+    Returns:
+        The responses with logprob_refused and logprob_complied, in nats.
+    """
+    asked = [
+        (prompt, tuple(ids))
+        for behaviour in ("refused", "complied")
+        for prompt, ids in zip(
+            normal_prompts(responses, behaviour, contexts), responses["token_ids"], strict=True
+        )
+    ]
+    once = list(dict.fromkeys(asked))  # steered at several coefficients, many texts are the same
+    prompts = render_chat(model.tokenizer, [prompt for prompt, _ in once], context=model.card.context)
+    found = response_logprobs(model, prompts, [ids for _, ids in once], batch_size=batch_size)
+    means = {key: sum(values) / len(values) for key, values in zip(once, found, strict=True)}
+    refused, complied = asked[: len(responses)], asked[len(responses) :]
+    return responses.assign(
+        logprob_refused=[means[key] for key in refused], logprob_complied=[means[key] for key in complied]
     )
 
 

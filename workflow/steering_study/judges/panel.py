@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -32,20 +32,17 @@ def judge_refusals(responses: pd.DataFrame, judges: Mapping[str, Judge]) -> pd.D
     return pd.concat(parts).loc[responses.index]
 
 
-def normal_prompts(judged: pd.DataFrame, contexts: Mapping[str, str]) -> list[str]:
-    """For each response, a prompt to which its behaviour is normal.
+def normal_prompts(responses: pd.DataFrame, behaviour: str, contexts: Mapping[str, str]) -> list[str]:
+    """For each response, a prompt to which a behaviour, refused or complied, is normal.
 
     The prompt itself if the behaviour is that of an unsteered model; else the prompt in the context of that
     behaviour, where the config names one.
     """
-    prompts = []
-    for prompt, label, refused in zip(judged["prompt"], judged["label"], judged["refused"], strict=True):
-        behaviour = "refused" if refused else "complied"
-        is_normal = NORMAL_BEHAVIOUR[label] == behaviour
-        prompts.append(
-            prompt if is_normal else contexts.get(behaviour, "{prompt}").replace("{prompt}", prompt)
-        )
-    return prompts
+    context = contexts.get(behaviour, "{prompt}")
+    return [
+        prompt if NORMAL_BEHAVIOUR[label] == behaviour else context.replace("{prompt}", prompt)
+        for prompt, label in zip(responses["prompt"], responses["label"], strict=True)
+    ]
 
 
 def fluency_floors(judged: pd.DataFrame, *, quantile: float) -> dict[str, float]:
@@ -88,11 +85,6 @@ def judge_fluency(
         for refused, looping, bad in zip(table["refused"], table["looping"], unreadable, strict=True)
     ]
     return table.assign(verdict=verdicts, degenerate=[verdict == "degenerate" for verdict in verdicts])
-
-
-def mean_logprobs(logprobs: Sequence[Sequence[float]]) -> list[float]:
-    """Mean log-likelihood a token, in nats."""
-    return [float(np.mean(values)) for values in logprobs]
 
 
 def is_target(rows: pd.DataFrame) -> pd.Series:

@@ -284,7 +284,14 @@ def test_defaults_of_an_entry_are_those_of_the_readme():
 
 def test_search_is_the_product_of_its_lists_and_jobs_share_a_batch_size():
     search = load_study(STUDY).search
-    search = replace(search, batch_sizes=[6, 12], learning_rates=[0.1, 0.2], seeds=[1], trials_per_job=3)
+    search = replace(
+        search,
+        batch_sizes=[6, 12],
+        learning_rates=[0.1, 0.2],
+        seeds=[1],
+        trials_per_job=3,
+        learned={"po": {"factors": [1.0], "phi": [0.02, 1e-5], "length": "answer"}},
+    )
     trials = search.trials("po")
     assert [trial["trial"] for trial in trials] == list(range(8))
     assert {(t["batch_size"], t["learning_rate"], t["phi"]) for t in trials} == set(

@@ -15,14 +15,16 @@ import yaml
 pytestmark = pytest.mark.slow
 
 ONE_MODEL = {"models": ["pocket-llama"]}
+DIM = {"methods": ["dim"]}  # the way of a study is the same with more
 TABLES = "tables"
 
 
 @pytest.fixture
 def small(project):
-    """A copy whose study is the tiny one, on one model."""
+    """A copy whose study is the tiny one, on one model and by one method."""
     tiny = yaml.safe_load((project.folder / "config" / "tiny.yaml").read_text("utf-8"))
-    (project.folder / "config" / "mine.yaml").write_text(yaml.safe_dump({**tiny, **ONE_MODEL}), "utf-8")
+    mine = {**tiny, **ONE_MODEL, "vectors": {**tiny["vectors"], **DIM}}
+    (project.folder / "config" / "mine.yaml").write_text(yaml.safe_dump(mine), "utf-8")
     return project
 
 
@@ -82,6 +84,8 @@ def test_a_stopped_study_resumes_without_repeating_what_was_finished(small, how)
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # started in the background, the tests themselves may ignore Ctrl-C, and hand that down
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         # alone at work: what stands before it is finished, files and bookkeeping
         wait_until(lambda: scripts_of(small.folder) == ["select_direction"], process)

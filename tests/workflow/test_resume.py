@@ -88,11 +88,11 @@ def test_a_stopped_study_resumes_without_repeating_what_was_finished(small, how)
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         # alone at work: what stands before it is finished, files and bookkeeping
-        wait_until(lambda: scripts_of(small.folder) == ["select_direction"], process)
+        wait_until(lambda: list(jobs_of(small.folder).values()) == ["select_direction"], process)
         if how == "interrupt":
             os.killpg(process.pid, signal.SIGINT)
         else:
-            os.kill(jobs_of(small.folder)[0], signal.SIGKILL)
+            os.kill(next(iter(jobs_of(small.folder))), signal.SIGKILL)
         process.communicate(timeout=120)
         assert process.returncode != 0
     before = finished(small)
@@ -115,22 +115,18 @@ def test_a_damaged_table_ends_its_job_with_one_line(small):
     assert "Traceback" not in result.stdout + result.stderr
 
 
-def scripts_of(folder: Path) -> list[str]:
-    """Names of the rule scripts that run in a folder."""
-    commands = [Path(f"/proc/{pid}/cmdline").read_bytes().decode() for pid in jobs_of(folder)]
-    return [re.search(r"\.(\w+)\.py", command).group(1) for command in commands]
-
-
-def jobs_of(folder: Path) -> list[int]:
-    """Process ids of the rule scripts that run in a folder."""
-    found = []
+def jobs_of(folder: Path) -> dict[int, str]:
+    """Rule scripts that run in a folder, by process id."""
+    scripts = re.compile(re.escape(f"{folder}/.snakemake/scripts") + r"/[^.]+\.(\w+)\.py")
+    found = {}
     for entry in Path("/proc").iterdir():
         try:
             command = (entry / "cmdline").read_bytes().decode(errors="replace")
-            if entry.name.isdigit() and f"{folder}/.snakemake/scripts" in command and "bash" not in command:
-                found.append(int(entry.name))
-        except OSError:
+        except OSError:  # no process, or one that has just ended
             continue
+        script = scripts.search(command)
+        if entry.name.isdigit() and script and "bash" not in command:
+            found[int(entry.name)] = script.group(1)
     return found
 
 

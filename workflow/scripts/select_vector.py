@@ -55,7 +55,7 @@ def main(
             **{key: dim[key] for key in ("model", "revision", "layer")},
             "method": best["method"],
             "norm": float(best["norm"]),
-            "trial": {key: best[key].item() for key in SEARCHED},
+            "trial": {key: None if pd.isna(best[key]) else best[key].item() for key in SEARCHED},
         },
     )
 

@@ -19,7 +19,8 @@ def shuffled_groups(labels: Sequence[str], *, generator: torch.Generator) -> tup
     """Indices of two groups, each a random half of each class.
 
     A plain shuffle leaves some more of one class in one group. The classes lie so far apart that the difference in
-    means of such groups, at DIM's norm, points along DIM: with halves of each class it cancels.
+    means of such groups, at DIM's norm, points along DIM. With halves of each class that part cancels; what varies
+    within the classes stays, and part of it may still point along DIM.
 
     Raises:
         ValueError: if there are not two labels.

@@ -20,7 +20,7 @@ from steering_study.vectors.learned import Objective, PairLogprobs, Trial
 def beta(pairs: PairLogprobs, trial: Trial) -> Float[Tensor, "pair"]:
     """Weight of the desired response: larger where the unsteered model prefers the undesired one."""
     if trial.phi is None:
-        raise ValueError("PO needs phi; set it in config: vectors.po.phi")
+        raise ValueError("PO needs phi; set it in config: vectors.learned.po.phi")
     return (trial.phi * (pairs.base_undesired - pairs.base_desired)).clamp(min=1)
 
 

@@ -89,6 +89,12 @@ def tiny_llama(tiny_tokenizer: Any) -> Tiny:
     return make_tiny("llama", tiny_tokenizer)
 
 
+@pytest.fixture(scope="session", params=FAMILIES)
+def exact(request: pytest.FixtureRequest, tiny_tokenizer: Any) -> Tiny:
+    """A tiny model of each family in float64."""
+    return make_tiny(request.param, tiny_tokenizer, dtype="float64")
+
+
 def make_tiny(family: str, tokenizer: Any, *, dtype: str = "float32") -> Tiny:
     """Build and bridge a tiny model."""
     import torch

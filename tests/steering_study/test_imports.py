@@ -16,13 +16,15 @@ PACKAGE = "steering_study"
 ROOT = Path(steering_study.__file__).parent
 SCRIPTS = ROOT.parent / "scripts"
 
-PURE = {"graph", "metrics", "circuits", "ov", "sparsify", "overlap", "stats"}
-MODEL_LAYER = {"runs", "hooks", "prompts", "models", "tails"}
+PURE = {"graph", "blocks", "metrics", "circuits", "ov", "sparsify", "overlap", "stats"}
+MODEL_LAYER = {"runs", "hooks", "prompts", "models", "weights", "tails", "traces"}
 PROCEDURES = {
     "vectors",
     "judges",
     "attribution",
     "patching",
+    "faithfulness",
+    "lockstep",
     "freezing",
     "generation",
     "summaries",

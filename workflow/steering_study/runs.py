@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -82,46 +83,90 @@ def generate(
 def _generate_batch(
     model: ChatModel, batch: Batch, steering: Steering | None, max_new_tokens: int
 ) -> list[Response]:
-    """Prefill once, then decode with a cache; rows that finished leave the batch when a quarter has."""
+    stream = _stream(model, batch, steering)
+    with torch.no_grad(), model.bridge.hooks(fwd_hooks=stream.hooks() if stream else []):
+        return decode(
+            _SteeredDecoder(model, stream),
+            batch,
+            end_ids=model.card.end_of_turn_ids,
+            max_new_tokens=max_new_tokens,
+        )
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """What predicts the next token of each row, and remembers what it has seen."""
+
+    def next_logits(
+        self,
+        ids: Int[Tensor, "batch new"],
+        mask: Int[Tensor, "batch pos"],
+        positions: Int[Tensor, "batch new"],
+    ) -> Float[Tensor, "batch d_vocab"]:
+        """Logits after new tokens; `mask` covers the tokens seen before as well."""
+        ...
+
+    def select(self, rows: Int[Tensor, "row"]) -> None:
+        """Forget all rows but these."""
+        ...
+
+
+def decode(decoder: Decoder, batch: Batch, *, end_ids: Sequence[int], max_new_tokens: int) -> list[Response]:
+    """Greedy responses of a batch: prefill once, then a token a step; rows that finished leave when a quarter has."""
     tokens: list[list[int]] = [[] for _ in range(len(batch.ids))]
     logprobs: list[list[float]] = [[] for _ in range(len(batch.ids))]
-    end_ids = torch.tensor(model.card.end_of_turn_ids, device=batch.ids.device)
-    cache = DynamicCache(config=model.hf_config)
-    stream = _stream(model, batch, steering)
-    alive = list(range(len(batch.ids)))  # rows of the cache, as rows of the batch
+    ends = torch.tensor(end_ids, device=batch.ids.device)
+    alive = list(range(len(batch.ids)))  # rows of the decoder, as rows of the batch
     done = torch.zeros(len(alive), dtype=torch.bool, device=batch.ids.device)
     ids, mask, positions = batch.ids, batch.mask, batch.position_ids
-    with torch.no_grad(), model.bridge.hooks(fwd_hooks=stream.hooks() if stream else []):
-        for _ in range(max_new_tokens):
-            logits = model.bridge(
-                ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
-            )
-            chosen, chosen_logprob = _greedy(logits[:, -1])
-            for row, token, logprob, skip in zip(
-                alive, chosen.tolist(), chosen_logprob.tolist(), done.tolist(), strict=True
-            ):
-                if not skip:
-                    tokens[row].append(token)
-                    logprobs[row].append(logprob)
-            done = done | torch.isin(chosen, end_ids)
-            if bool(done.all()):
-                break
-            if int(done.sum()) * 4 >= len(alive):
-                keep = (~done).nonzero()[:, 0]
-                cache.batch_select_indices(keep)
-                mask, positions, chosen, done = mask[keep], positions[keep], chosen[keep], done[keep]
-                alive = [alive[i] for i in keep.tolist()]
-                if stream:
-                    stream.select(keep.tolist())
-            ids, positions = chosen[:, None], positions[:, -1:] + 1
-            mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
-            if stream:
-                stream.positions = torch.ones_like(ids, dtype=torch.bool)
-    ends = set(model.card.end_of_turn_ids)
+    for _ in range(max_new_tokens):
+        chosen, chosen_logprob = _greedy(decoder.next_logits(ids, mask, positions))
+        for row, token, logprob, skip in zip(
+            alive, chosen.tolist(), chosen_logprob.tolist(), done.tolist(), strict=True
+        ):
+            if not skip:
+                tokens[row].append(token)
+                logprobs[row].append(logprob)
+        done = done | torch.isin(chosen, ends)
+        if bool(done.all()):
+            break
+        if int(done.sum()) * 4 >= len(alive):
+            keep = (~done).nonzero()[:, 0]
+            decoder.select(keep)
+            mask, positions, chosen, done = mask[keep], positions[keep], chosen[keep], done[keep]
+            alive = [alive[i] for i in keep.tolist()]
+        ids, positions = chosen[:, None], positions[:, -1:] + 1
+        mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
     return [
-        Response(tuple(ids_), tuple(logprobs_), finished=ids_[-1] in ends)
+        Response(tuple(ids_), tuple(logprobs_), finished=ids_[-1] in end_ids)
         for ids_, logprobs_ in zip(tokens, logprobs, strict=True)
     ]
+
+
+class _SteeredDecoder:
+    """A model under the hooks of a steered stream, or of none."""
+
+    def __init__(self, model: ChatModel, stream: SteeringHooks | None) -> None:
+        self._model, self._stream = model, stream
+        self._cache = DynamicCache(config=model.hf_config)
+
+    def next_logits(
+        self,
+        ids: Int[Tensor, "batch new"],
+        mask: Int[Tensor, "batch pos"],
+        positions: Int[Tensor, "batch new"],
+    ) -> Float[Tensor, "batch d_vocab"]:
+        if self._stream:
+            self._stream.positions = mask[:, -ids.shape[1] :].bool()
+        logits = self._model.bridge(
+            ids, attention_mask=mask, position_ids=positions, past_key_values=self._cache, logits_to_keep=1
+        )
+        return logits[:, -1]
+
+    def select(self, rows: Int[Tensor, "row"]) -> None:
+        self._cache.batch_select_indices(rows)
+        if self._stream:
+            self._stream.select(rows.tolist())
 
 
 def _greedy(logits: Float[Tensor, "batch d_vocab"]) -> tuple[Int[Tensor, "batch"], Float[Tensor, "batch"]]:

@@ -1,0 +1,252 @@
+"""Multi-token EAP-IG: every edge's indirect effect on a metric, in one pass over its responses (METHOD 4).
+
+With h(a) = resid_pre of the steering layer + a * coefficient * vector, for a response with positions p,
+
+    score[u, v] = sum_p (u_steer - u_base)_p . integral_0^1 d metric(h(a)) / d (input of v)_p da
+
+1. Blocks below the steering layer see the same tokens and run once.
+2. Base and steered run: u_steer - u_base of every source, kept as factors (z of a head over its post-norm's root mean
+   square; what an MLP adds), and the two predictions that the metric contrasts.
+3. The steps of the integral are rows of one batch. Gradients are taken at q, k and v and carried back through the
+   norm by formula: the heads of a block share its input x, r = rms(x), and
+
+       d m / d x_h = gamma * W_Q^h dq_h / r - x (q_h . dq_h) / (d r^2)            q_h without bias, before its norm
+
+   so no input is split a head. For MLPs and the LM head they are taken at the branch that reads.
+4. Sum over the steps first, then contract with the sources, a block at a time, in float32.
+
+Scores are kept a response, as sums over positions, with the number of positions that were not masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from steering_study.blocks import BlockWeights, HeadWeights, rms, widened
+from steering_study.graph import Graph
+from steering_study.metrics import Metric, metric_of
+from steering_study.tails import Tail
+from steering_study.traces import (
+    BlockTrace,
+    SourceDeltas,
+    dense_deltas,
+    predicting,
+    source_deltas,
+    trace,
+    whole_rows,
+)
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """Nodes in [0, 1] and weights that sum to 1."""
+
+    nodes: tuple[float, ...]
+    weights: tuple[float, ...]
+
+
+def quadrature(rule: str, n_steps: int) -> Quadrature:
+    """The midpoint rule, as published, or Gauss-Legendre, exact for polynomials of degree 2 n_steps - 1."""
+    if rule == "midpoint":
+        return Quadrature(tuple((i + 0.5) / n_steps for i in range(n_steps)), (1 / n_steps,) * n_steps)
+    if rule == "gauss":
+        nodes, weights = np.polynomial.legendre.leggauss(n_steps)
+        return Quadrature(tuple((nodes + 1) / 2), tuple(weights / 2))
+    raise ValueError(f"quadrature={rule!r} is unknown; expected midpoint or gauss")
+
+
+@dataclass(frozen=True)
+class BlockGradients:
+    """Summed over the steps: d metric / d q over rms, and the coefficients of x that the norm takes away."""
+
+    ratios: Float[
+        Tensor, "batch pos reader d_head"
+    ]  # readers: the query heads, the key heads, the value heads
+    along: Float[Tensor, "step batch pos reader"]
+    resid_pre: Float[Tensor, "step batch pos d_model"]
+    mlp: Float[Tensor, "batch pos d_model"]
+
+
+def gradients_of(
+    block: BlockWeights,
+    found: BlockTrace,
+    grads: list[Tensor],
+    *,
+    n_steps: int,
+) -> BlockGradients:
+    """Gradients at q, k, v and the MLP's input, `grads`, as factors of those at every reader's input (step 3)."""
+    wide = widened(found.resid_pre.dtype)
+    biases = (block.b_Q, block.b_K, block.b_V)
+    values = [x if b is None else x - b for x, b in zip((found.q, found.k, found.v), biases, strict=True)]
+    linear = torch.cat(values, dim=2).to(wide)
+    at_linear = torch.cat(grads[:3], dim=2).to(wide)
+    scale = rms(found.resid_pre, eps=block.eps)
+    d_model = found.resid_pre.shape[-1]
+    along = (linear * at_linear).sum(-1) / (d_model * scale.pow(2))
+    return BlockGradients(
+        (at_linear / scale[..., None]).unflatten(0, (n_steps, -1)).sum(0),
+        along.unflatten(0, (n_steps, -1)),
+        found.resid_pre.to(wide).unflatten(0, (n_steps, -1)),
+        grads[3].to(wide).unflatten(0, (n_steps, -1)).sum(0),
+    )
+
+
+def reader_gradients(
+    block: BlockWeights, found: BlockGradients, positions: slice
+) -> Float[Tensor, "batch reader pos d_model"]:
+    """Gradients at the inputs of a block's readers, its MLP the last, at some positions."""
+    W = torch.cat([block.W_Q, block.W_K, block.W_V]).to(found.ratios.dtype) * block.ln1[:, None].to(
+        found.ratios.dtype
+    )
+    through = torch.einsum("bphe,hde->bhpd", found.ratios[:, positions], W)
+    taken = torch.einsum("sbph,sbpd->bhpd", found.along[:, :, positions], found.resid_pre[:, :, positions])
+    return torch.cat([through - taken, found.mlp[:, None, positions]], dim=1)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Edge scores of a batch by one metric, summed over positions, in the metric's unit.
+
+    The scores of the edges that leave resid_steer, and the dimension scores, sum to `change` as steps grow.
+    """
+
+    edges: Float[Tensor, "batch src dst"]
+    dimensions: Float[Tensor, "batch d_model"]  # coefficient * vector_i times the mean gradient
+    n_positions: Int[Tensor, "batch"]  # response positions that are not masked
+    change: Float[Tensor, "batch"]  # of the metric, steer - base
+
+    def __add__(self, other: Scores) -> Scores:
+        """Scores of the same responses over more steps."""
+        return Scores(
+            self.edges + other.edges, self.dimensions + other.dimensions, self.n_positions, self.change
+        )
+
+
+def attribute(
+    graph: Graph,
+    weights: Sequence[BlockWeights],
+    head: HeadWeights,
+    tail: Tail,
+    *,
+    shift: Float[Tensor, "batch pos d_model"],
+    is_response: Bool[Tensor, "batch last"],
+    metrics: Sequence[str],
+    rule: Quadrature,
+    steps_per_pass: int,
+    max_elements: int,
+) -> dict[str, Scores]:
+    """Scores of a batch of responses by each metric.
+
+    Args:
+        tail: the batch's base run, recorded at the steering layer.
+        shift: coefficient * vector at every real position, 0 at padding.
+        is_response: which of the last tokens of each row are its response.
+        steps_per_pass: steps of the integral that are rows of one forward pass; fewer take less memory.
+        max_elements: of the sources' dense outputs at once; positions are contracted in as many parts as that takes.
+    """
+    with torch.no_grad():
+        attention, positions = whole_rows(tail, copies=1), predicting(shift.shape[1], is_response.shape[1])
+        base = trace(weights, tail.resid_pre, attention, positions=positions)
+        steer = trace(weights, tail.resid_pre + shift, attention, positions=positions)
+        deltas = source_deltas(weights, base, steer, shift=shift)
+        logits = head.logits(base.final), head.logits(steer.final)
+        chosen = {name: metric_of(name, *logits, is_response=is_response) for name in metrics}
+    totals: dict[str, Scores] = {}
+    for start in range(0, len(rule.nodes), steps_per_pass):
+        part = Quadrature(
+            rule.nodes[start : start + steps_per_pass], rule.weights[start : start + steps_per_pass]
+        )
+        for name, gradients in _path_gradients(weights, head, tail, shift, chosen, part):
+            metric = chosen[name]
+            with torch.no_grad():
+                found = Scores(
+                    _contract(graph, weights, deltas, gradients, max_elements=max_elements),
+                    (shift * gradients.resid).sum(1),
+                    metric.mask.sum(-1),
+                    (metric(head, steer.final) - metric(head, base.final)).sum(-1),
+                )
+            totals[name] = totals[name] + found if name in totals else found
+    return totals
+
+
+@dataclass(frozen=True)
+class PathGradients:
+    """Gradients of a metric, weighted and summed over some steps of the path."""
+
+    blocks: tuple[BlockGradients, ...]
+    final: Float[Tensor, "batch last d_model"]
+    resid: Float[Tensor, "batch pos d_model"]  # at the steering layer, through every branch
+
+
+def _path_gradients(
+    weights: Sequence[BlockWeights],
+    head: HeadWeights,
+    tail: Tail,
+    shift: Float[Tensor, "batch pos d_model"],
+    metrics: Mapping[str, Metric],
+    part: Quadrature,
+) -> Iterator[tuple[str, PathGradients]]:
+    """Gradients by each metric; the forward pass is shared."""
+    n_steps = len(part.nodes)
+    nodes, step_weights = (
+        shift.new_tensor(values)[:, None, None, None] for values in (part.nodes, part.weights)
+    )
+    path = (tail.resid_pre + nodes * shift).flatten(0, 1).requires_grad_()
+    last = next(iter(metrics.values())).mask.shape[1]
+    with torch.enable_grad():
+        positions = predicting(path.shape[1], last)
+        found = trace(weights, path, whole_rows(tail, copies=n_steps), positions=positions)
+        stepwise = found.final.unflatten(0, (n_steps, -1))
+        values = {
+            name: (metric(head, stepwise) * step_weights[..., 0]).sum() for name, metric in metrics.items()
+        }
+    taps = [tap for block in found.blocks for tap in (block.q, block.k, block.v, block.mlp_in)]
+    for i, (name, value) in enumerate(values.items()):
+        *grads, at_final, at_resid = torch.autograd.grad(
+            value, [*taps, found.final, path], retain_graph=i + 1 < len(values)
+        )
+        with torch.no_grad():
+            wide = widened(at_resid.dtype)
+            yield (
+                name,
+                PathGradients(
+                    tuple(
+                        gradients_of(block, traced, grads[4 * i : 4 * i + 4], n_steps=n_steps)
+                        for i, (block, traced) in enumerate(zip(weights, found.blocks, strict=True))
+                    ),
+                    at_final.to(wide).unflatten(0, (n_steps, -1)).sum(0),
+                    at_resid.to(wide).unflatten(0, (n_steps, -1)).sum(0),
+                ),
+            )
+
+
+def _contract(
+    graph: Graph,
+    weights: Sequence[BlockWeights],
+    deltas: SourceDeltas,
+    gradients: PathGradients,
+    *,
+    max_elements: int,
+) -> Float[Tensor, "batch src dst"]:
+    """Sum over positions of delta[src] . gradient[dst], for every edge; 0 where none is."""
+    batch, pos, d_model = deltas.resid.shape
+    last = gradients.final.shape[1]
+    at_once = max(1, max_elements // (batch * graph.n_src * d_model))
+    scores = gradients.final.new_zeros(batch, graph.n_src, graph.n_dst)
+    at_final = torch.nn.functional.pad(gradients.final, (0, 0, pos - 1 - last, 1))
+    for start in range(0, pos, at_once):
+        positions = slice(start, start + at_once)
+        sources = dense_deltas(weights, deltas, positions).flatten(2)
+        for i, (block, found) in enumerate(zip(weights, gradients.blocks, strict=True)):
+            readers = reader_gradients(block, found, positions).flatten(2)
+            n_src = graph.mlp_src(i)  # all that the MLP reads; the block's heads among them feed it alone
+            first = graph.dst(i, "attn_q").start
+            scores[:, :n_src, first : first + readers.shape[1]] += sources[:, :n_src] @ readers.mT
+        scores[:, :, graph.lm_head] += (sources @ at_final[:, positions].flatten(1)[..., None])[..., 0]
+    return scores * torch.from_numpy(graph.edge_mask).to(scores)

@@ -27,7 +27,7 @@ class SteeredBatch:
 
 def steered_batch(tiny: Any, *, scale: float, lengths: Any = EVEN) -> SteeredBatch:
     """Two rows steered by `scale` times a random vector."""
-    from steering_study.faithfulness import SteeredModel
+    from steering_study.forced import SteeredModel
 
     generator = torch.Generator().manual_seed(3)
 

@@ -9,9 +9,10 @@ from tests.reference.patching import run_circuit_slowly
 from tests.steering_study.steered_batches import PADDED, steered_batch
 
 from steering_study.circuits import nested_circuits
-from steering_study.faithfulness import forced_runs, measure_circuits, measure_edges
+from steering_study.faithfulness import METRIC, measure_circuits, measure_interchange
+from steering_study.forced import forced_runs
 from steering_study.patching import run_patched
-from steering_study.traces import whole_rows
+from steering_study.traces import dense_deltas, source_deltas, whole_rows
 
 
 @pytest.fixture
@@ -86,24 +87,41 @@ def test_measured_values_span_base_to_steer(batch):
     assert (whole["steer"] > whole["base"]).all()
 
 
-def test_one_edge_into_the_lm_head_moves_its_input_alone(batch):
-    """Through the LM head nothing propagates: the effect is that of adding the source's change to the last residual."""
-    from steering_study.traces import dense_deltas, source_deltas
+def single(graph, src, dst):
+    mask = np.zeros((1, graph.n_src, graph.n_dst), dtype=bool)
+    mask[0, src, dst] = True
+    return mask
 
+
+def test_one_edge_into_the_lm_head_moves_its_input_alone(batch):
+    """Nothing propagates: the effect is that of adding the source's change to the last residual."""
     steered = batch.steered
     src = steered.graph.mlp_src(0)
-    found = measure_edges(
-        steered,
-        batch.prompts,
-        batch.responses,
-        np.array([[src, steered.graph.lm_head]]),
-        batch_size=2,
-        max_elements=10**8,
-    ).set_index("row")["effect"]
+    sets = single(steered.graph, src, steered.graph.lm_head)
+    found = interchange(batch, sets)
     (runs,) = forced_runs(steered, batch.prompts, batch.responses, batch_size=2)
     with torch.no_grad():
-        metric = runs.metric(steered.head)
+        metric = runs.metrics(steered.head, [METRIC])[METRIC]
         deltas = source_deltas(steered.blocks, runs.base, runs.steer, shift=runs.shift)
         change = dense_deltas(steered.blocks, deltas, slice(None))[:, src, runs.positions]
         expected = metric(steered.head, runs.base.final + change) - metric(steered.head, runs.base.final)
     assert np.allclose(found.loc[runs.rows], expected.sum(-1))
+
+
+def test_all_edges_together_are_the_steered_run(batch):
+    found = interchange(batch, batch.steered.graph.edge_mask[None])
+    measured = measure_circuits(
+        batch.steered,
+        batch.prompts,
+        batch.responses,
+        batch.steered.graph.edge_mask[None],
+        batch_size=2,
+        max_elements=10**8,
+    ).set_index("row")
+    assert np.allclose(found, (measured["steer"] - measured["base"]).loc[found.index])
+
+
+def interchange(batch, sets):
+    return measure_interchange(
+        batch.steered, batch.prompts, batch.responses, sets, batch_size=2, max_elements=10**8
+    ).set_index("row")["effect"]

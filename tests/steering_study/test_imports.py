@@ -17,12 +17,15 @@ ROOT = Path(steering_study.__file__).parent
 SCRIPTS = ROOT.parent / "scripts"
 
 PURE = {"graph", "blocks", "metrics", "circuits", "ov", "sparsify", "overlap", "stats"}
-MODEL_LAYER = {"runs", "hooks", "prompts", "models", "weights", "tails", "traces"}
+MODEL_LAYER = {"runs", "hooks", "prompts", "models", "weights", "tails", "traces", "forced"}
 PROCEDURES = {
     "vectors",
     "judges",
     "attribution",
     "patching",
+    "patching_sets",
+    "circuit_sets",
+    "circuit_tables",
     "faithfulness",
     "lockstep",
     "freezing",

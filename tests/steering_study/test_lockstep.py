@@ -8,7 +8,7 @@ import torch
 from tests.reference.patching import run_circuit_slowly
 
 from steering_study.circuits import nested_circuits
-from steering_study.faithfulness import SteeredModel, forced_runs
+from steering_study.forced import SteeredModel, forced_runs
 from steering_study.graph import Graph
 from steering_study.hooks import Steering
 from steering_study.lockstep import generate_patched

@@ -7,7 +7,7 @@ import torch
 from tests.steering_study.steered_batches import PADDED, steered_batch
 
 from steering_study.blocks import causal_mask, head_outputs, scaled_z
-from steering_study.faithfulness import forced_runs
+from steering_study.forced import forced_runs
 from steering_study.traces import dense_deltas, source_deltas
 from steering_study.weights import read_blocks
 

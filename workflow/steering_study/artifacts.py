@@ -212,6 +212,117 @@ TABLES: dict[str, dict[str, str]] = {
         "norm": "float64",
     },
     "cosine": {"method_a": "string", "method_b": "string", "cosine": "float64"},
+    "attribution": {
+        "method": "string",
+        "patching_set": "string",  # harmful_steer, harmful_base, harmless_steer, harmless_base
+        "metric": "string",
+        "prompt_id": "string",
+        "half": "int64",
+        "n_tokens": "int64",  # response positions
+        "n_positions": "int64",  # those that are not masked
+        "change": "float64",  # of the metric, steer - base, summed over positions
+        "outgoing": "float64",  # scores of the edges that leave resid_steer; equal to `change` for an exact integral
+    },
+    "circuit_runs": {
+        "kind": "string",
+        "circuit_method": "string",
+        "metric": "string",  # that ranked the edges
+        "half": "int64",  # of the prompts that the circuit was found on; -1: all
+        "draw": "int64",
+        "nominal_edges": "int64",
+        "n_edges": "int64",
+        "dataset": "string",
+        "prompt_id": "string",
+        "value": "float64",  # sums of logit differences over positions: under the circuit,
+        "base": "float64",
+        "steer": "float64",
+        "n_positions": "int64",
+    },
+    "faithfulness": {
+        "vector_method": "string",
+        "circuit_method": "string",
+        "kind": "string",
+        "dataset": "string",
+        "metric": "string",
+        "draw": "int64",
+        "nominal_edges": "int64",
+        "n_edges": "int64",
+        "share_of_edges": "float64",
+        "faithfulness": "float64",  # ratio of sums over all unmasked positions
+        "low": "float64",
+        "high": "float64",
+        "mean_of_ratios": "float64",  # over responses
+        "n": "int64",  # responses
+        "minimum": "bool",  # the minimum-faithful size of the vector's own circuit
+    },
+    "completeness": {
+        "method": "string",
+        "patching_set": "string",
+        "metric": "string",
+        "n": "int64",  # responses
+        "n_tokens": "int64",
+        "n_positions": "int64",
+        "change": "float64",  # of the metric a position
+        "outgoing": "float64",  # scores of the edges that leave resid_steer, a position
+        "residual_percent": "float64",  # |outgoing - change| / |change|
+    },
+    "edge_census": {"end": "string", "node_kind": "string", "edges": "int64"},
+    "edge_shares": {
+        "method": "string",
+        "scope": "string",  # circuit: the minimum-faithful one; top: its first edges
+        "end": "string",
+        "node_kind": "string",
+        "edges": "int64",
+        "percent": "float64",
+    },
+    "overlap": {
+        "method_a": "string",
+        "method_b": "string",
+        "n_edges_a": "int64",
+        "n_edges_b": "int64",
+        "overlap": "float64",
+        "chance": "float64",
+    },
+    "top_edges": {
+        "method": "string",
+        "rank": "int64",
+        "src": "string",
+        "dst": "string",
+        "src_kind": "string",
+        "dst_kind": "string",
+        "score": "float64",  # logits a position
+        "in_circuit": "bool",  # the minimum-faithful one
+    },
+    "interchange": {
+        "method": "string",
+        "src": "string",  # `all` for a group: every edge into a kind
+        "dst": "string",
+        "src_kind": "string",
+        "dst_kind": "string",
+        "dataset": "string",
+        "n": "int64",  # responses
+        "score": "float64",  # logits a position
+        "effect": "float64",  # exact, logits a position
+    },
+    "interchange_fit": {
+        "method": "string",
+        "dst_kind": "string",  # or `all`
+        "n": "int64",  # edges
+        "spearman": "float64",
+        "slope": "float64",  # of effect on score, through the origin
+    },
+    "circuit_asr": {
+        "method": "string",
+        "condition": "string",
+        "dataset": "string",
+        "carrier": "string",  # of steering: none, circuit, complement, all
+        "n_edges": "int64",
+        "n": "int64",
+        "asr": "float64",
+        "asr_low": "float64",
+        "asr_high": "float64",
+        "degenerate_rate": "float64",
+    },
 }
 
 _ARROW = {
@@ -314,6 +425,40 @@ def read_tensors(path: Path) -> dict[str, Any]:
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise ValueError(f"{path}: tensor {name!r} holds NaN or infinity; delete the file and run again")
     return tensors
+
+
+def write_arrays(
+    path: Path, arrays: Mapping[str, Any], *, provenance: Mapping[str, Any] | None = None
+) -> None:
+    """Write named numpy arrays as safetensors."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with replacing(path) as temporary:
+        save_file(contiguous, temporary, metadata={PROVENANCE_KEY.decode(): canonical_json(provenance or {})})
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
+    """Read named numpy arrays; NaN or infinity in one is refused.
+
+    Raises:
+        ValueError: if the file is corrupt or a value is not finite.
+    """
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        arrays = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{path} is not a readable safetensors file ({error}); delete it and run again"
+        ) from error
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{path}: array {name!r} holds NaN or infinity; delete the file and run again")
+    return arrays
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -25,18 +25,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
+from tqdm import tqdm
 
-from steering_study.blocks import BlockWeights, HeadWeights, rms, widened
-from steering_study.graph import Graph
-from steering_study.metrics import Metric, metric_of
-from steering_study.tails import Tail
+from steering_study.blocks import BlockWeights, rms, widened
+from steering_study.forced import ForcedRuns, SteeredModel, forced_runs
+from steering_study.metrics import Metric
+from steering_study.prompts import TokenIds
 from steering_study.traces import (
     BlockTrace,
     SourceDeltas,
     dense_deltas,
-    predicting,
     source_deltas,
     trace,
     whole_rows,
@@ -127,49 +127,93 @@ class Scores:
             self.edges + other.edges, self.dimensions + other.dimensions, self.n_positions, self.change
         )
 
+    def select(self, rows: Int[Tensor, "row"]) -> Scores:
+        """Scores of some responses."""
+        return Scores(**{name: value[rows] for name, value in vars(self).items()})
+
+    def cpu(self) -> Scores:
+        """The same scores in main memory."""
+        return Scores(**{name: value.cpu() for name, value in vars(self).items()})
+
+    @classmethod
+    def join(cls, parts: Sequence[Scores]) -> Scores:
+        """Scores of several batches."""
+        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What bounds memory; no score depends on it."""
+
+    tokens_per_pass: int  # rows x positions of a forward and backward pass; a row is a step of a response
+    max_values: int  # numbers of the sources' dense outputs at once
+
+
+def attribute_responses(
+    steered: SteeredModel,
+    prompts: Sequence[TokenIds],
+    responses: Sequence[TokenIds],
+    *,
+    metrics: Sequence[str],
+    rule: Quadrature,
+    budget: Budget,
+) -> dict[str, Scores]:
+    """Scores of given responses by each metric, in the order given."""
+    n_steps = len(rule.nodes)
+    longest = max(len(p) + len(r) for p, r in zip(prompts, responses, strict=True))
+    batch_size = max(1, budget.tokens_per_pass // (n_steps * longest))
+    steps_per_pass = max(1, min(n_steps, budget.tokens_per_pass // (batch_size * longest)))
+    rows: list[int] = []
+    parts: dict[str, list[Scores]] = {name: [] for name in metrics}
+    with tqdm(total=len(prompts), desc="attribute", unit="text", disable=None, leave=False) as bar:
+        for runs in forced_runs(steered, prompts, responses, batch_size=batch_size):
+            rows += runs.rows
+            found = attribute(
+                steered,
+                runs,
+                metrics=metrics,
+                rule=rule,
+                steps_per_pass=steps_per_pass,
+                max_values=budget.max_values,
+            )
+            for name, scores in found.items():
+                parts[name].append(scores.cpu())
+            bar.update(len(runs.rows))
+    order = torch.tensor(rows).argsort()
+    return {name: Scores.join(each).select(order) for name, each in parts.items()}
+
 
 def attribute(
-    graph: Graph,
-    weights: Sequence[BlockWeights],
-    head: HeadWeights,
-    tail: Tail,
+    steered: SteeredModel,
+    runs: ForcedRuns,
     *,
-    shift: Float[Tensor, "batch pos d_model"],
-    is_response: Bool[Tensor, "batch last"],
     metrics: Sequence[str],
     rule: Quadrature,
     steps_per_pass: int,
-    max_elements: int,
+    max_values: int,
 ) -> dict[str, Scores]:
     """Scores of a batch of responses by each metric.
 
     Args:
-        tail: the batch's base run, recorded at the steering layer.
-        shift: coefficient * vector at every real position, 0 at padding.
-        is_response: which of the last tokens of each row are its response.
-        steps_per_pass: steps of the integral that are rows of one forward pass; fewer take less memory.
-        max_elements: of the sources' dense outputs at once; positions are contracted in as many parts as that takes.
+        steps_per_pass: steps of the integral that are rows of one forward pass.
+        max_values: of the sources' dense outputs at once; positions are contracted in as many parts as that takes.
     """
+    chosen = runs.metrics(steered.head, metrics)
     with torch.no_grad():
-        attention, positions = whole_rows(tail, copies=1), predicting(shift.shape[1], is_response.shape[1])
-        base = trace(weights, tail.resid_pre, attention, positions=positions)
-        steer = trace(weights, tail.resid_pre + shift, attention, positions=positions)
-        deltas = source_deltas(weights, base, steer, shift=shift)
-        logits = head.logits(base.final), head.logits(steer.final)
-        chosen = {name: metric_of(name, *logits, is_response=is_response) for name in metrics}
+        deltas = source_deltas(steered.blocks, runs.base, runs.steer, shift=runs.shift)
     totals: dict[str, Scores] = {}
     for start in range(0, len(rule.nodes), steps_per_pass):
-        part = Quadrature(
-            rule.nodes[start : start + steps_per_pass], rule.weights[start : start + steps_per_pass]
-        )
-        for name, gradients in _path_gradients(weights, head, tail, shift, chosen, part):
+        some = slice(start, start + steps_per_pass)
+        part = Quadrature(rule.nodes[some], rule.weights[some])
+        for name, gradients in _path_gradients(steered, runs, chosen, part):
             metric = chosen[name]
             with torch.no_grad():
+                gap = metric(steered.head, runs.steer.final) - metric(steered.head, runs.base.final)
                 found = Scores(
-                    _contract(graph, weights, deltas, gradients, max_elements=max_elements),
-                    (shift * gradients.resid).sum(1),
+                    _contract(steered, deltas, gradients, max_values=max_values),
+                    (runs.shift * gradients.resid).sum(1),
                     metric.mask.sum(-1),
-                    (metric(head, steer.final) - metric(head, base.final)).sum(-1),
+                    gap.sum(-1),
                 )
             totals[name] = totals[name] + found if name in totals else found
     return totals
@@ -185,26 +229,21 @@ class PathGradients:
 
 
 def _path_gradients(
-    weights: Sequence[BlockWeights],
-    head: HeadWeights,
-    tail: Tail,
-    shift: Float[Tensor, "batch pos d_model"],
-    metrics: Mapping[str, Metric],
-    part: Quadrature,
+    steered: SteeredModel, runs: ForcedRuns, metrics: Mapping[str, Metric], part: Quadrature
 ) -> Iterator[tuple[str, PathGradients]]:
     """Gradients by each metric; the forward pass is shared."""
-    n_steps = len(part.nodes)
+    n_steps, shift = len(part.nodes), runs.shift
     nodes, step_weights = (
         shift.new_tensor(values)[:, None, None, None] for values in (part.nodes, part.weights)
     )
-    path = (tail.resid_pre + nodes * shift).flatten(0, 1).requires_grad_()
-    last = next(iter(metrics.values())).mask.shape[1]
+    path = (runs.tail.resid_pre + nodes * shift).flatten(0, 1).requires_grad_()
     with torch.enable_grad():
-        positions = predicting(path.shape[1], last)
-        found = trace(weights, path, whole_rows(tail, copies=n_steps), positions=positions)
+        attention = whole_rows(runs.tail, copies=n_steps)
+        found = trace(steered.blocks, path, attention, positions=runs.positions)
         stepwise = found.final.unflatten(0, (n_steps, -1))
         values = {
-            name: (metric(head, stepwise) * step_weights[..., 0]).sum() for name, metric in metrics.items()
+            name: (metric(steered.head, stepwise) * step_weights[..., 0]).sum()
+            for name, metric in metrics.items()
         }
     taps = [tap for block in found.blocks for tap in (block.q, block.k, block.v, block.mlp_in)]
     for i, (name, value) in enumerate(values.items()):
@@ -218,7 +257,7 @@ def _path_gradients(
                 PathGradients(
                     tuple(
                         gradients_of(block, traced, grads[4 * i : 4 * i + 4], n_steps=n_steps)
-                        for i, (block, traced) in enumerate(zip(weights, found.blocks, strict=True))
+                        for i, (block, traced) in enumerate(zip(steered.blocks, found.blocks, strict=True))
                     ),
                     at_final.to(wide).unflatten(0, (n_steps, -1)).sum(0),
                     at_resid.to(wide).unflatten(0, (n_steps, -1)).sum(0),
@@ -227,25 +266,21 @@ def _path_gradients(
 
 
 def _contract(
-    graph: Graph,
-    weights: Sequence[BlockWeights],
-    deltas: SourceDeltas,
-    gradients: PathGradients,
-    *,
-    max_elements: int,
+    steered: SteeredModel, deltas: SourceDeltas, gradients: PathGradients, *, max_values: int
 ) -> Float[Tensor, "batch src dst"]:
     """Sum over positions of delta[src] . gradient[dst], for every edge; 0 where none is."""
+    graph = steered.graph
     batch, pos, d_model = deltas.resid.shape
     last = gradients.final.shape[1]
-    at_once = max(1, max_elements // (batch * graph.n_src * d_model))
+    at_once = max(1, max_values // (batch * graph.n_src * d_model))
     scores = gradients.final.new_zeros(batch, graph.n_src, graph.n_dst)
     at_final = torch.nn.functional.pad(gradients.final, (0, 0, pos - 1 - last, 1))
     for start in range(0, pos, at_once):
         positions = slice(start, start + at_once)
-        sources = dense_deltas(weights, deltas, positions).flatten(2)
-        for i, (block, found) in enumerate(zip(weights, gradients.blocks, strict=True)):
+        sources = dense_deltas(steered.blocks, deltas, positions).flatten(2)
+        for i, (block, found) in enumerate(zip(steered.blocks, gradients.blocks, strict=True)):
             readers = reader_gradients(block, found, positions).flatten(2)
-            n_src = graph.mlp_src(i)  # all that the MLP reads; the block's heads among them feed it alone
+            n_src = graph.mlp_src(i)  # all that the MLP reads; the block's own heads among them feed it alone
             first = graph.dst(i, "attn_q").start
             scores[:, :n_src, first : first + readers.shape[1]] += sources[:, :n_src] @ readers.mT
         scores[:, :, graph.lm_head] += (sources @ at_final[:, positions].flatten(1)[..., None])[..., 0]

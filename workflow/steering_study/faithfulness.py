@@ -9,86 +9,19 @@ the empty circuit the base run. This module measures m; `circuit_tables` forms t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from steering_study.blocks import BlockWeights, HeadWeights
-from steering_study.graph import Graph
-from steering_study.metrics import LogitDifference, logit_difference
-from steering_study.models import ChatModel
+from steering_study.forced import ForcedRuns, SteeredModel, forced_runs
 from steering_study.patching import SteeredEdges, run_patched
 from steering_study.prompts import TokenIds
-from steering_study.runs import response_batches, response_targets
-from steering_study.tails import Tail, record_tail
-from steering_study.traces import Trace, dense_deltas, predicting, source_deltas, trace, whole_rows
-from steering_study.weights import read_blocks, read_head
+from steering_study.traces import dense_deltas, source_deltas, whole_rows
 
-
-@dataclass(frozen=True)
-class ForcedRuns:
-    """Base and steered run of a batch of given responses."""
-
-    rows: list[int]  # of the list of responses
-    tail: Tail
-    base: Trace
-    steer: Trace
-    shift: Float[Tensor, "batch pos d_model"]
-    is_response: Bool[Tensor, "batch last"]
-    positions: slice  # those that predict the responses
-
-    def metric(self, head: HeadWeights) -> LogitDifference:
-        """The logit difference between the two runs' predictions."""
-        logits = head.logits(self.base.final), head.logits(self.steer.final)
-        return logit_difference(*logits, is_response=self.is_response)
-
-
-@dataclass(frozen=True)
-class SteeredModel:
-    """A model with the vector, coefficient and layer that it is steered by."""
-
-    model: ChatModel
-    layer: int
-    shift: Float[Tensor, "d_model"]  # coefficient * vector
-
-    @cached_property
-    def graph(self) -> Graph:
-        """Its graph."""
-        card = self.model.card
-        return Graph(card.n_layers, self.layer, card.n_heads, card.n_kv_heads)
-
-    @cached_property
-    def blocks(self) -> tuple[BlockWeights, ...]:
-        """Weights of the blocks from the steering layer on."""
-        return read_blocks(self.model, layer=self.layer)
-
-    @cached_property
-    def head(self) -> HeadWeights:
-        """Its final norm and unembedding."""
-        return read_head(self.model)
-
-
-def forced_runs(
-    steered: SteeredModel, prompts: Sequence[TokenIds], responses: Sequence[TokenIds], *, batch_size: int
-) -> Iterator[ForcedRuns]:
-    """Base and steered run of each batch of given responses, longest first."""
-    model = steered.model
-    batches = response_batches(model, prompts, responses, batch_size=batch_size, max_logits=2**28)
-    for rows, batch in batches:
-        _, is_response = response_targets(batch, [len(responses[i]) for i in rows])
-        tail = record_tail(model, batch, layer=steered.layer, batch_size=batch_size)
-        shift = (steered.shift.to(tail.resid_pre.device) * batch.mask[..., None]).to(tail.resid_pre.dtype)
-        positions = predicting(batch.ids.shape[1], is_response.shape[1])
-        with torch.no_grad():
-            attention = whole_rows(tail, copies=1)
-            base = trace(steered.blocks, tail.resid_pre, attention, positions=positions)
-            steer = trace(steered.blocks, tail.resid_pre + shift, attention, positions=positions)
-        yield ForcedRuns(rows, tail, base, steer, shift, is_response, positions)
+METRIC = "logit_difference"  # in which faithfulness is measured, whatever ranked the edges
 
 
 def measure_circuits(
@@ -115,7 +48,7 @@ def measure_circuits(
     masks = torch.from_numpy(circuits[order])
     parts = []
     for runs in forced_runs(steered, prompts, responses, batch_size=batch_size):
-        metric = runs.metric(steered.head)
+        metric = runs.metrics(steered.head, [METRIC])[METRIC]
         with torch.no_grad():
             base, steer = (metric(steered.head, run.final).sum(-1) for run in (runs.base, runs.steer))
             values = torch.cat(
@@ -140,53 +73,49 @@ def measure_circuits(
     return pd.concat(parts, ignore_index=True)
 
 
-def measure_edges(
+def measure_interchange(
     steered: SteeredModel,
     prompts: Sequence[TokenIds],
     responses: Sequence[TokenIds],
-    edges: Int[np.ndarray, "edge 2"],
+    sets: Bool[np.ndarray, "set src dst"],
     *,
     batch_size: int,
     max_elements: int,
 ) -> pd.DataFrame:
-    """The exact indirect effect of single edges (source, destination): one edge alone goes from base to steer.
+    """The exact indirect effect of sets of edges, most of them single ones: they alone go from base to steer.
+
+    In the base run the edges of a set get what their sources write in the steered run; what then changes propagates
+    through all other edges, as it does in a model.
 
     Returns:
-        row, edge (its index), effect (sum of the metric's change over n_positions positions).
+        row, set (its index), effect (sum of the metric's change over n_positions positions).
     """
-    graph = steered.graph
-    current = torch.from_numpy(graph.edge_mask).clone()
-    current[0] = False  # what leaves resid_steer stays at base; every other change propagates
-    single = torch.zeros(len(edges), graph.n_src, graph.n_dst, dtype=torch.bool)
-    src, dst = torch.from_numpy(edges.T)
-    single[torch.arange(len(edges)), src, dst] = True
-    parts = []
+    graph, parts = steered.graph, []
+    chosen, others = torch.from_numpy(sets), torch.from_numpy(graph.edge_mask & ~sets)
+    others[:, 0] = False  # resid_steer itself stays at base
     for runs in forced_runs(steered, prompts, responses, batch_size=batch_size):
-        metric = runs.metric(steered.head)
+        metric, device = runs.metrics(steered.head, [METRIC])[METRIC], runs.shift.device
         with torch.no_grad():
             deltas = source_deltas(steered.blocks, runs.base, runs.steer, shift=runs.shift)
             dense = dense_deltas(steered.blocks, deltas, slice(None))
-            device = dense.device
+            base = metric(steered.head, runs.base.final)
             at_once = _per_pass(graph.n_src, runs.shift, max_elements)
             effects = []
-            for some in single.to(device).split(at_once):
+            for some, rest in zip(chosen.split(at_once), others.split(at_once), strict=True):
                 final = run_patched(
                     graph,
                     steered.blocks,
                     runs.base,
                     whole_rows(runs.tail, copies=len(some)),
                     shift=runs.shift,
-                    current=current.to(device).expand(len(some), -1, -1),
-                    steered=SteeredEdges(some, dense),
+                    current=rest.to(device),
+                    steered=SteeredEdges(some.to(device), dense),
                     positions=runs.positions,
                 )
-                change = metric(steered.head, final) - metric(steered.head, runs.base.final)
-                effects.append(change.sum(-1))
-        for edge, found in enumerate(torch.cat(effects).tolist()):
-            counts = metric.mask.sum(-1).tolist()
-            parts.append(
-                pd.DataFrame({"row": runs.rows, "edge": edge, "effect": found, "n_positions": counts})
-            )
+                effects.append((metric(steered.head, final) - base).sum(-1))
+        counts = metric.mask.sum(-1).tolist()
+        for i, found in enumerate(torch.cat(effects).tolist()):
+            parts.append(pd.DataFrame({"row": runs.rows, "set": i, "effect": found, "n_positions": counts}))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 from scipy.stats import binomtest, bootstrap
 
 
@@ -43,3 +44,26 @@ def bootstrap_mean(
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return float(found.low), float(found.high)
+
+
+def bootstrap_ratio(
+    numerators: Float[np.ndarray, "n"],
+    denominators: Float[np.ndarray, "n"],
+    *,
+    confidence: float,
+    n_resamples: int,
+    seed: int,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of sum(numerators) / sum(denominators), pairs resampled together.
+
+    Raises:
+        ValueError: if there is no observation.
+    """
+    if not len(numerators):
+        raise ValueError("no observation: a ratio of 0 pairs has no interval")
+    rows = np.random.default_rng(seed).integers(len(numerators), size=(n_resamples, len(numerators)))
+    sums = denominators[rows].sum(1)
+    ratios = numerators[rows].sum(1)[sums != 0] / sums[sums != 0]
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(ratios, [tail, 1 - tail])
+    return float(low), float(high)

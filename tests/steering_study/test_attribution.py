@@ -67,7 +67,7 @@ def test_scores_equal_single_edge_interchange_for_a_tiny_vector(exact, src_kind)
         patch.setattr(forced, "metric_of", contrast)
         scores = scores_of(batch)["logit_difference"]
         effects = measure_interchange(
-            steered, batch.prompts, batch.responses, single, batch_size=2, max_elements=10**7
+            steered, batch.prompts, batch.responses, single, batch_size=2, max_values=10**7
         )
     assert set(graph.dst_kinds[edges[:, 1]]) == {"attn_q", "attn_k", "attn_v", "mlp", "lm_head"}
     exactly = effects.pivot(index="row", columns="set", values="effect").to_numpy()

@@ -62,11 +62,11 @@ def test_circuits_equal_a_run_that_builds_every_input_by_itself(batch):
             assert torch.allclose(found, run_circuit_slowly(batch.steered, runs, mask), atol=1e-12)
 
 
-@pytest.mark.parametrize("other", [{"batch_size": 1}, {"max_elements": 1}, {"max_elements": 4000}], ids=str)
+@pytest.mark.parametrize("other", [{"batch_size": 1}, {"max_values": 1}, {"max_values": 4000}], ids=str)
 def test_values_do_not_depend_on_batches(tiny, other):
     batch = steered_batch(tiny, scale=0.5, lengths=PADDED)
     masks = some_circuits(batch.steered.graph)
-    sizes = {"batch_size": 2, "max_elements": 10**8}
+    sizes = {"batch_size": 2, "max_values": 10**8}
     expected = measure_circuits(batch.steered, batch.prompts, batch.responses, masks, **sizes)
     found = measure_circuits(batch.steered, batch.prompts, batch.responses, masks, **{**sizes, **other})
     keys = ["row", "circuit"]
@@ -77,7 +77,7 @@ def test_values_do_not_depend_on_batches(tiny, other):
 def test_measured_values_span_base_to_steer(batch):
     masks = some_circuits(batch.steered.graph)
     found = measure_circuits(
-        batch.steered, batch.prompts, batch.responses, masks, batch_size=2, max_elements=10**8
+        batch.steered, batch.prompts, batch.responses, masks, batch_size=2, max_values=10**8
     )
     ends = found[found["circuit"].isin([0, len(masks) - 1])]
     empty, whole = (ends[ends["circuit"] == i] for i in (0, len(masks) - 1))
@@ -116,12 +116,12 @@ def test_all_edges_together_are_the_steered_run(batch):
         batch.responses,
         batch.steered.graph.edge_mask[None],
         batch_size=2,
-        max_elements=10**8,
+        max_values=10**8,
     ).set_index("row")
     assert np.allclose(found, (measured["steer"] - measured["base"]).loc[found.index])
 
 
 def interchange(batch, sets):
     return measure_interchange(
-        batch.steered, batch.prompts, batch.responses, sets, batch_size=2, max_elements=10**8
+        batch.steered, batch.prompts, batch.responses, sets, batch_size=2, max_values=10**8
     ).set_index("row")["effect"]

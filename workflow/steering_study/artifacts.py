@@ -223,6 +223,14 @@ TABLES: dict[str, dict[str, str]] = {
         "change": "float64",  # of the metric, steer - base, summed over positions
         "outgoing": "float64",  # scores of the edges that leave resid_steer; equal to `change` for an exact integral
     },
+    "rankings": {
+        "kind": "string",
+        "metric": "string",
+        "half": "int64",  # of the prompts that the scores are of; -1: all
+        "place": "int64",  # in the order in which circuits take edges up, from 1
+        "edge": "int64",  # number of the edge (graph.Graph.edges)
+        "score": "float64",  # mean over unmasked response positions, in the metric's unit
+    },
     "circuit_runs": {
         "kind": "string",
         "circuit_method": "string",
@@ -427,20 +435,8 @@ def read_tensors(path: Path) -> dict[str, Any]:
     return tensors
 
 
-def write_arrays(
-    path: Path, arrays: Mapping[str, Any], *, provenance: Mapping[str, Any] | None = None
-) -> None:
-    """Write named numpy arrays as safetensors."""
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    with replacing(path) as temporary:
-        save_file(contiguous, temporary, metadata={PROVENANCE_KEY.decode(): canonical_json(provenance or {})})
-
-
 def read_arrays(path: Path) -> dict[str, Any]:
-    """Read named numpy arrays; NaN or infinity in one is refused.
+    """Read named tensors as numpy arrays, without torch; NaN or infinity in one is refused.
 
     Raises:
         ValueError: if the file is corrupt or a value is not finite.

@@ -1,6 +1,6 @@
 """The circuits that a study evaluates, each with what it is called in the tables (METHOD 4).
 
-    own            pooled scores of the four patching sets, by |score|        own_signed   by the score itself
+    own            pooled scores of the four patching sets, by |score|       own_signed   by the score itself
     by_metric      ranked by another metric                                   held_out     found on half of the prompts
     <set>          scores of one patching set alone
     interchanged   another method's circuit                                   complement   all edges outside the circuit
@@ -11,14 +11,15 @@ The first two rows are curves over the size grid; the others stand at the minimu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from steering_study.circuits import edge_set, prune, random_circuits
+from steering_study.circuits import birth_order, edge_set, prune, random_circuits, rank_edges
 from steering_study.graph import Graph
 
 MAIN_METRIC = "logit_difference"
@@ -39,7 +40,7 @@ class Ranking:
     kind: str
     metric: str
     half: int  # of the prompts that it was found on; -1: all of them
-    order: np.ndarray
+    order: Int[np.ndarray, "edge"]
     scores: Float[np.ndarray, "edge"]
 
 
@@ -73,6 +74,96 @@ def pooled_scores(
     if count == 0:
         raise ValueError("base and steered predictions agree at every response position: no edge has a score")
     return np.asarray(total / count)
+
+
+def rank(graph: Graph, arrays: Mapping[str, np.ndarray], attribution: pd.DataFrame) -> list[Ranking]:
+    """Every ranking of a method's scores.
+
+    Args:
+        arrays: `<set>.<metric>.edges`, a response a row, as attributed.
+        attribution: the `attribution` table that goes with them.
+    """
+    rankings = []
+    for metric, rows in attribution.groupby("metric", sort=False):
+        sets = {str(name): each for name, each in rows.groupby("patching_set", sort=False)}
+        scores = {name: arrays[f"{name}.{metric}.edges"] for name in sets}
+        counts = {name: each["n_positions"].to_numpy() for name, each in sets.items()}
+        halves = {name: each["half"].to_numpy() for name, each in sets.items()}
+
+        def pooled(
+            names: Iterable[str],
+            half: int = -1,
+            scores: Any = scores,
+            counts: Any = counts,
+            halves: Any = halves,
+        ) -> Float[np.ndarray, "edge"]:
+            chosen = {name: (halves[name] == half) | (half < 0) for name in names}
+            return pooled_scores({name: scores[name] for name in names}, counts, chosen)
+
+        if sum(each.sum() for each in counts.values()) == 0:  # a threshold that no position passes
+            continue
+        every = pooled(sets)
+        if metric != MAIN_METRIC:
+            rankings.append(_ranking(graph, "by_metric", str(metric), every))
+            continue
+        rankings.append(_ranking(graph, "own", MAIN_METRIC, every))
+        rankings.append(_ranking(graph, "own_signed", MAIN_METRIC, every, signed=True))
+        for name in sets:
+            if counts[name].sum():
+                rankings.append(_ranking(graph, name, MAIN_METRIC, pooled([name])))
+        for half in (0, 1):
+            if all(any(counts[name][halves[name] == h].sum() for name in sets) for h in (0, 1)):
+                rankings.append(_ranking(graph, "held_out", MAIN_METRIC, pooled(sets, half), half=half))
+    return rankings
+
+
+def _ranking(
+    graph: Graph,
+    kind: str,
+    metric: str,
+    scores: Float[np.ndarray, "edge"],
+    *,
+    half: int = -1,
+    signed: bool = False,
+) -> Ranking:
+    order = birth_order(graph, rank_edges(graph, graph.unpack(scores), signed=signed))
+    return Ranking(kind, metric, half, order, scores)
+
+
+def rankings_table(rankings: Sequence[Ranking]) -> pd.DataFrame:
+    """The `rankings` table: edges in the order in which circuits take them up."""
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "kind": each.kind,
+                    "metric": each.metric,
+                    "half": each.half,
+                    "place": range(1, len(each.order) + 1),
+                    "edge": each.order.astype(np.int64),
+                    "score": each.scores[each.order].astype(float),
+                }
+            )
+            for each in rankings
+        ],
+        ignore_index=True,
+    )
+
+
+def read_rankings(table: pd.DataFrame) -> list[Ranking]:
+    """Rankings from their table."""
+    rankings = []
+    for (kind, metric, half), rows in table.groupby(["kind", "metric", "half"], sort=False):
+        order = rows["edge"].to_numpy()
+        scores = np.empty(len(order))
+        scores[order] = rows["score"].to_numpy()
+        rankings.append(Ranking(str(kind), str(metric), int(half), order, scores))  # pyright: ignore[reportArgumentType]
+    return rankings
+
+
+def own_ranking(rankings: Sequence[Ranking]) -> Ranking:
+    """The ranking of a method's own circuits."""
+    return next(each for each in rankings if each.kind == "own" and each.metric == MAIN_METRIC)
 
 
 def curve(graph: Graph, ranking: Ranking, method: str, sizes: Sequence[int]) -> list[NamedCircuit]:

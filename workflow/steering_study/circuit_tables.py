@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 from scipy.stats import spearmanr
 
-from steering_study.circuit_sets import MAIN_METRIC, Ranking
+from steering_study.circuit_sets import Ranking
 from steering_study.circuits import chance_overlap, edge_set, minimum_faithful, overlap, prune
-from steering_study.graph import Graph
+from steering_study.graph import DESTINATION_KINDS, SOURCE_KINDS, Graph
 from steering_study.stats import bootstrap_ratio, wilson_interval
 from steering_study.summaries import N_RESAMPLES
 
@@ -175,6 +176,58 @@ def summarise_overlap(graph: Graph, own: Mapping[str, Ranking], sizes: Sequence[
     )
 
 
+@dataclass(frozen=True)
+class EdgeSet:
+    """One edge, or all edges into a kind of destination, as the `interchange` table names it."""
+
+    src: str
+    dst: str
+    src_kind: str
+    dst_kind: str
+    mask: Bool[np.ndarray, "src dst"]
+
+
+def sample_edges(graph: Graph, per_kind: int, *, rng: np.random.Generator) -> list[EdgeSet]:
+    """A sample of every kind of edge, and each kind of destination as a whole, queries and keys together as well."""
+    found = []
+    numbers = np.arange(graph.n_edges)
+    src, dst = graph.edges
+    for src_kind in SOURCE_KINDS:
+        for dst_kind in DESTINATION_KINDS:
+            of_kind = numbers[(graph.src_kinds[src] == src_kind) & (graph.dst_kinds[dst] == dst_kind)]
+            for edge in rng.permutation(of_kind)[:per_kind]:
+                found.append(
+                    EdgeSet(
+                        graph.src_names[src[edge]],
+                        graph.dst_names[dst[edge]],
+                        src_kind,
+                        dst_kind,
+                        edge_set(graph, np.array([edge])),
+                    )
+                )
+    groups = {**{kind: (kind,) for kind in DESTINATION_KINDS}, "attn_qk": ("attn_q", "attn_k")}
+    for name, kinds in groups.items():
+        into = np.isin(graph.dst_kinds, kinds)
+        found.append(EdgeSet("all", name, "all", name, graph.edge_mask & into))
+    return found
+
+
+def label_effects(
+    edges: Sequence[EdgeSet], effects: pd.DataFrame, scores: Float[np.ndarray, "response src dst"]
+) -> pd.DataFrame:
+    """The `interchange` table without method and dataset: score and exact effect of each set, a response position."""
+    sums = effects.groupby("set")[["effect", "n_positions"]].sum()
+    rows = []
+    for i, each in enumerate(edges):
+        names = {key: value for key, value in vars(each).items() if key != "mask"}
+        counted = sums.loc[i]
+        score = float((scores * each.mask).sum()) / counted["n_positions"]
+        rows.append(
+            {**names, "n": len(scores), "score": score, "effect": counted["effect"] / counted["n_positions"]}
+        )
+    return pd.DataFrame(rows)
+
+
 def fit_interchange(interchange: pd.DataFrame) -> pd.DataFrame:
     """The `interchange_fit` table: how well scores rank and size the exact effects of single edges."""
     edges = interchange[interchange["src"] != "all"]
@@ -222,8 +275,3 @@ def summarise_text(verdicts: pd.DataFrame, *, n_edges: Mapping[str, int], confid
             }
         )
     return pd.DataFrame(rows)
-
-
-def own_ranking(rankings: Sequence[Ranking]) -> Ranking:
-    """The ranking of a method's own circuits."""
-    return next(each for each in rankings if each.kind == "own" and each.metric == MAIN_METRIC)

@@ -50,6 +50,8 @@ class ModelOptions:
     contexts: Mapping[str, str]
     refusal_tokens: Sequence[str] | None
     direction: Direction | None
+    circuit_step: int | None  # edges between two circuit sizes; None: shares of all edges
+    top_edges: int
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Prompts:
     files: Sequence[Mapping[str, Any]]
     sizes: Mapping[str, int]
     test_sizes: Mapping[str, int | None]
+    main_sets: Mapping[str, str]  # the test set of each label that experiments take
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,25 @@ class Search:
 
 
 @dataclass(frozen=True)
+class Circuits:
+    """Attribution of edges and evaluation of circuits."""
+
+    methods: Sequence[str]
+    responses: int | None
+    metrics: Sequence[str]
+    quadrature: Literal["midpoint", "gauss"]
+    steps: int
+    sizes_percent: Sequence[float]
+    faithful: float
+    random_draws: int
+    prompts: int | None
+    interchange: Mapping[str, int]
+    drawn_edges: int
+    tokens_per_pass: int
+    max_values: int
+
+
+@dataclass(frozen=True)
 class Judges:
     """Who says whether a response refuses, and when a text is degenerate."""
 
@@ -150,6 +172,7 @@ class Study:
     layers: Sequence[float] | Literal["all"]  # of the sweep over depth
     dim: Dim
     search: Search
+    circuits: Circuits
     judges: Judges
     confidence: float
     pocket: Mapping[str, Any]
@@ -170,12 +193,21 @@ def load_study(config: Mapping[str, Any]) -> Study:
     return Study(
         seed=config["seed"],
         models={model.name: model for model in models},
-        prompts=Prompts(**{"mirror": None, "files": [], **prompts, "test_sizes": _test_sizes(prompts)}),
+        prompts=Prompts(
+            **{
+                "mirror": None,
+                "files": [],
+                **prompts,
+                "test_sizes": _of_source(prompts, "test_sizes", "its test sets"),
+                "main_sets": _main_sets(prompts),
+            }
+        ),
         generation=Generation(**config["generation"]),
         methods=vectors["methods"],
         layers=vectors["layers"],
         dim=Dim(**vectors["dim"]),
         search=Search(**vectors["search"], learned=vectors["learned"]),
+        circuits=Circuits(**{**config["circuits"], "methods": _circuit_methods(config)}),
         judges=Judges(**config["judges"]),
         confidence=config["statistics"]["confidence"],
         pocket=config["pocket"],
@@ -205,17 +237,43 @@ def model_options(name: str, options: Mapping[str, Mapping[str, Any]]) -> ModelO
         contexts=entry.get("contexts", {}),
         refusal_tokens=entry.get("refusal_tokens"),
         direction=Direction(**direction) if direction else None,
+        circuit_step=entry.get("circuits", {}).get("step"),
+        top_edges=entry.get("circuits", {}).get("top_edges", 100),
     )
 
 
-def _test_sizes(prompts: Mapping[str, Any]) -> Mapping[str, int | None]:
-    """Test sets of the configured source."""
+def _of_source(prompts: Mapping[str, Any], key: str, meaning: str) -> Mapping[str, Any]:
+    """The entry of the configured source."""
     source = prompts["source"]
-    if source not in prompts["test_sizes"]:
-        raise ValueError(
-            f"config: prompts.test_sizes has no entry {source!r}, the prompts.source; give its test sets"
-        )
-    return prompts["test_sizes"][source]
+    if source not in prompts[key]:
+        raise ValueError(f"config: prompts.{key} has no entry {source!r}, the prompts.source; give {meaning}")
+    return prompts[key][source]
+
+
+def _main_sets(prompts: Mapping[str, Any]) -> Mapping[str, str]:
+    """The main test set of each label."""
+    main = _of_source(prompts, "main_sets", "one test set of each label")
+    known = list(_of_source(prompts, "test_sizes", "its test sets"))
+    for label, name in main.items():
+        if name not in known:
+            raise ValueError(
+                f"config: prompts.main_sets names {name!r} for {label} prompts, which is no test set"
+                f"{_nearest(name, known)}"
+            )
+    return main
+
+
+def _circuit_methods(config: Mapping[str, Any]) -> list[str]:
+    """Methods whose circuits are found."""
+    methods = [name for name in config["vectors"]["methods"] if name not in CONTROLS]
+    wanted = config["circuits"]["methods"]
+    for name in wanted or []:
+        if name not in methods:
+            raise ValueError(
+                f"config: circuits.methods names {name!r}, which is not in vectors.methods or is a control"
+                f"{_nearest(name, methods)}"
+            )
+    return list(wanted or methods)
 
 
 def check_config(config: Mapping[str, Any]) -> None:

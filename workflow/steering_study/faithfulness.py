@@ -31,12 +31,12 @@ def measure_circuits(
     circuits: Bool[np.ndarray, "circuit src dst"],
     *,
     batch_size: int,
-    max_elements: int,
+    max_values: int,
 ) -> pd.DataFrame:
     """The metric of every circuit on every given response.
 
     Args:
-        max_elements: of the sources' changes in one pass; fewer circuits share a pass where they need more.
+        max_values: of the sources' changes in one pass; fewer circuits share a pass where they need more.
 
     Returns:
         row (of the responses), circuit (its index), value, base, steer: sums of logit differences over the
@@ -54,7 +54,7 @@ def measure_circuits(
             values = torch.cat(
                 [
                     metric(steered.head, final).sum(-1)
-                    for final in _final_residuals(steered, runs, masks.to(base.device), max_elements)
+                    for final in _final_residuals(steered, runs, masks.to(base.device), max_values)
                 ]
             )
         for circuit, found in zip(order.tolist(), values.tolist(), strict=True):
@@ -80,7 +80,7 @@ def measure_interchange(
     sets: Bool[np.ndarray, "set src dst"],
     *,
     batch_size: int,
-    max_elements: int,
+    max_values: int,
 ) -> pd.DataFrame:
     """The exact indirect effect of sets of edges, most of them single ones: they alone go from base to steer.
 
@@ -99,7 +99,7 @@ def measure_interchange(
             deltas = source_deltas(steered.blocks, runs.base, runs.steer, shift=runs.shift)
             dense = dense_deltas(steered.blocks, deltas, slice(None))
             base = metric(steered.head, runs.base.final)
-            at_once = _per_pass(graph.n_src, runs.shift, max_elements)
+            at_once = _per_pass(graph.n_src, runs.shift, max_values)
             effects = []
             for some, rest in zip(chosen.split(at_once), others.split(at_once), strict=True):
                 final = run_patched(
@@ -120,7 +120,7 @@ def measure_interchange(
 
 
 def _final_residuals(
-    steered: SteeredModel, runs: ForcedRuns, masks: Bool[Tensor, "circuit src dst"], max_elements: int
+    steered: SteeredModel, runs: ForcedRuns, masks: Bool[Tensor, "circuit src dst"], max_values: int
 ) -> Iterator[Float[Tensor, "some batch last d_model"]]:
     start = 0
     while start < len(masks):
@@ -128,7 +128,7 @@ def _final_residuals(
         n_live = int(masks[start].any(1).sum())
         while end < len(masks):  # as many of the next as fit; each reads more sources than the one before
             n_live = int(masks[start : end + 1].any(0).any(1).sum())
-            if end - start + 1 > _per_pass(n_live, runs.shift, max_elements):
+            if end - start + 1 > _per_pass(n_live, runs.shift, max_values):
                 break
             end += 1
         some = masks[start:end]
@@ -144,6 +144,6 @@ def _final_residuals(
         start = end
 
 
-def _per_pass(n_live: int, shift: Float[Tensor, "batch pos d_model"], max_elements: int) -> int:
+def _per_pass(n_live: int, shift: Float[Tensor, "batch pos d_model"], max_values: int) -> int:
     """Circuits whose sources' changes fit."""
-    return max(1, max_elements // (max(1, n_live) * shift.numel()))
+    return max(1, max_values // (max(1, n_live) * shift.numel()))

@@ -13,7 +13,7 @@ from steering_study.hooks import Steering
 from steering_study.judges.panel import CONDITION_OF_LABEL, normal_prompts
 from steering_study.models import ChatModel
 from steering_study.prompts import render_chat
-from steering_study.runs import generate, response_logprobs
+from steering_study.runs import Response, generate, response_logprobs
 
 
 def base_requests(prompts: pd.DataFrame) -> pd.DataFrame:
@@ -76,6 +76,13 @@ def generate_responses(
         steering=steering,
         label=f"{model.card.name} {method}",
     )
+    return response_table(model, requests, responses, method=method)
+
+
+def response_table(
+    model: ChatModel, requests: pd.DataFrame, responses: Sequence[Response], *, method: str
+) -> pd.DataFrame:
+    """Requests with their responses: the `responses` table without the columns of `add_fluency`."""
     texts = [model.tokenizer.decode(list(r.token_ids), skip_special_tokens=True) for r in responses]
     return requests.assign(
         method=method,

@@ -1,0 +1,253 @@
+# Which edges carry steering? Needs vectors, and the steered and unsteered responses to test prompts with their
+# verdicts; makes edge scores, circuits, their faithfulness, exact interchange, and text under a circuit.
+
+STEERING = {
+    "card": rules.resolve_model.output.card,
+    "vector": "results/{model}/{method}/vector.safetensors",
+    "vector_card": "results/{model}/{method}/vector.json",
+    "base_responses": "results/{model}/none/base/responses.parquet",
+    "base_verdicts": "results/{model}/none/base/verdicts.parquet",
+    "responses": "results/{model}/{method}/test/responses.parquet",
+    "verdicts": "results/{model}/{method}/test/verdicts.parquet",
+}
+
+
+rule attribute_edges:
+    """EAP-IG scores of every edge, on the responses of prompts that steering flipped."""
+    input:
+        **STEERING,
+    output:
+        edge_scores="results/{model}/{method}/edge_scores.safetensors",
+        attribution="results/{model}/{method}/attribution.parquet",
+    log:
+        "logs/{model}/{method}/attribute_edges.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/attribute_edges.jsonl"
+    wildcard_constraints:
+        method="|".join(CIRCUIT_METHODS),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        datasets=study.prompts.main_sets,
+        limit=study.circuits.responses,
+        metrics=study.circuits.metrics,
+        rule=study.circuits.quadrature,
+        steps=study.circuits.steps,
+        budget={
+            "tokens_per_pass": study.circuits.tokens_per_pass,
+            "max_values": study.circuits.max_values,
+        },
+        code=code_digest("attribute_edges"),
+    script:
+        "../scripts/attribute_edges.py"
+
+
+rule build_circuits:
+    """Edges in the order in which circuits take them up: pooled, signed, by patching set, by metric, by half."""
+    input:
+        card=rules.resolve_model.output.card,
+        vector_card="results/{model}/{method}/vector.json",
+        edge_scores=rules.attribute_edges.output.edge_scores,
+        attribution=rules.attribute_edges.output.attribution,
+    output:
+        rankings="results/{model}/{method}/rankings.parquet",
+    log:
+        "logs/{model}/{method}/build_circuits.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/build_circuits.jsonl"
+    wildcard_constraints:
+        method="|".join(CIRCUIT_METHODS),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        code=code_digest("build_circuits"),
+    script:
+        "../scripts/build_circuits.py"
+
+
+rule evaluate_circuits:
+    """Faithfulness runs of a method's circuits and of what stands beside them."""
+    input:
+        **STEERING,
+        rankings=expand("results/{{model}}/{method}/rankings.parquet", method=CIRCUIT_METHODS),
+    output:
+        circuit_runs="results/{model}/{method}/circuit_runs.parquet",
+    log:
+        "logs/{model}/{method}/evaluate_circuits.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/evaluate_circuits.jsonl"
+    wildcard_constraints:
+        method="|".join(CIRCUIT_METHODS),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        methods=CIRCUIT_METHODS,
+        datasets=study.prompts.main_sets,
+        limit=study.circuits.responses,
+        step=lambda wildcards: options(wildcards).circuit_step,
+        sizes_percent=study.circuits.sizes_percent,
+        threshold=study.circuits.faithful,
+        draws=study.circuits.random_draws,
+        seed=study.seed,
+        batch_size=study.generation.batch_size,
+        max_values=study.circuits.max_values,
+        code=code_digest("evaluate_circuits"),
+    script:
+        "../scripts/evaluate_circuits.py"
+
+
+rule interchange_edges:
+    """Exact effects of single edges and of all edges into a kind, beside their scores."""
+    input:
+        **STEERING,
+        edge_scores=rules.attribute_edges.output.edge_scores,
+    output:
+        interchange="results/{model}/{method}/interchange.parquet",
+    log:
+        "logs/{model}/{method}/interchange_edges.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/interchange_edges.jsonl"
+    wildcard_constraints:
+        method="|".join(CIRCUIT_METHODS),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        datasets=study.prompts.main_sets,
+        limit=study.circuits.responses,
+        n_responses=study.circuits.interchange["responses"],
+        edges_per_kind=study.circuits.interchange["edges_per_kind"],
+        seed=study.seed,
+        batch_size=study.generation.batch_size,
+        max_values=study.circuits.max_values,
+        code=code_digest("interchange_edges"),
+    script:
+        "../scripts/interchange_edges.py"
+
+
+rule generate_circuits:
+    """Text when the minimum-faithful circuit alone carries steering, and when its complement alone does."""
+    input:
+        prompts=rules.prepare_prompts.output.prompts,
+        card=rules.resolve_model.output.card,
+        vector="results/{model}/{method}/vector.safetensors",
+        vector_card="results/{model}/{method}/vector.json",
+        coefficients="results/{model}/{method}/coefficients.json",
+        rankings=rules.build_circuits.output.rankings,
+        circuit_runs=rules.evaluate_circuits.output.circuit_runs,
+    output:
+        circuit="results/{model}/{method}/circuit/responses.parquet",
+        complement="results/{model}/{method}/complement/responses.parquet",
+    log:
+        "logs/{model}/{method}/generate_circuits.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/generate_circuits.jsonl"
+    wildcard_constraints:
+        method="|".join(CIRCUIT_METHODS),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        datasets=study.prompts.main_sets,
+        limit=study.circuits.prompts,
+        threshold=study.circuits.faithful,
+        contexts=lambda wildcards: options(wildcards).contexts,
+        max_new_tokens=study.generation.max_new_tokens,
+        batch_size=study.generation.batch_size,
+        code=code_digest("generate_circuits"),
+    script:
+        "../scripts/generate_circuits.py"
+
+
+rule summarise_circuits:
+    """Faithfulness, completeness, kinds of edges, overlap and exact interchange of a model's circuits."""
+    input:
+        card=rules.resolve_model.output.card,
+        vector_card="results/{model}/dim/vector.json",
+        attribution=expand("results/{{model}}/{method}/attribution.parquet", method=CIRCUIT_METHODS),
+        rankings=expand("results/{{model}}/{method}/rankings.parquet", method=CIRCUIT_METHODS),
+        circuit_runs=expand("results/{{model}}/{method}/circuit_runs.parquet", method=CIRCUIT_METHODS),
+        interchange=expand("results/{{model}}/{method}/interchange.parquet", method=CIRCUIT_METHODS),
+    output:
+        completeness="results/{model}/completeness.parquet",
+        faithfulness="results/{model}/faithfulness.parquet",
+        edge_census="results/{model}/edge_census.parquet",
+        edge_shares="results/{model}/edge_shares.parquet",
+        top_edges="results/{model}/top_edges.parquet",
+        overlap="results/{model}/overlap.parquet",
+        interchange_fit="results/{model}/interchange_fit.parquet",
+    log:
+        "logs/{model}/summarise_circuits.log",
+    benchmark:
+        "logs/benchmarks/{model}/summarise_circuits.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        methods=CIRCUIT_METHODS,
+        step=lambda wildcards: options(wildcards).circuit_step,
+        sizes_percent=study.circuits.sizes_percent,
+        threshold=study.circuits.faithful,
+        n_top=lambda wildcards: options(wildcards).top_edges,
+        n_drawn=study.circuits.drawn_edges,
+        confidence=study.confidence,
+        seed=study.seed,
+        code=code_digest("summarise_circuits"),
+    script:
+        "../scripts/summarise_circuits.py"
+
+
+rule summarise_circuit_text:
+    """Attack success when nothing, the circuit alone, its complement alone, or everything is steered."""
+    input:
+        card=rules.resolve_model.output.card,
+        vector_card="results/{model}/{method}/vector.json",
+        faithfulness=rules.summarise_circuits.output.faithfulness,
+        none="results/{model}/none/base/verdicts.parquet",
+        circuit="results/{model}/{method}/circuit/verdicts.parquet",
+        complement="results/{model}/{method}/complement/verdicts.parquet",
+        all="results/{model}/{method}/test/verdicts.parquet",
+    output:
+        circuit_asr="results/{model}/{method}/circuit_asr.parquet",
+    log:
+        "logs/{model}/{method}/summarise_circuit_text.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/summarise_circuit_text.jsonl"
+    wildcard_constraints:
+        method="|".join(CIRCUIT_METHODS),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        confidence=study.confidence,
+        code=code_digest("summarise_circuit_text"),
+    script:
+        "../scripts/summarise_circuit_text.py"
+
+
+CIRCUIT_TABLES = collect(list(rules.summarise_circuits.output), model=MODELS) + collect(
+    [rules.interchange_edges.output.interchange, rules.summarise_circuit_text.output.circuit_asr],
+    model=MODELS,
+    method=CIRCUIT_METHODS,
+)

@@ -192,6 +192,7 @@ rule summarise_circuits:
         edge_shares="results/{model}/edge_shares.parquet",
         top_edges="results/{model}/top_edges.parquet",
         overlap="results/{model}/overlap.parquet",
+        interchange="results/{model}/interchange.parquet",
         interchange_fit="results/{model}/interchange_fit.parquet",
     log:
         "logs/{model}/summarise_circuits.log",
@@ -220,34 +221,31 @@ rule summarise_circuit_text:
     """Attack success when nothing, the circuit alone, its complement alone, or everything is steered."""
     input:
         card=rules.resolve_model.output.card,
-        vector_card="results/{model}/{method}/vector.json",
+        vector_card="results/{model}/dim/vector.json",
         faithfulness=rules.summarise_circuits.output.faithfulness,
-        none="results/{model}/none/base/verdicts.parquet",
-        circuit="results/{model}/{method}/circuit/verdicts.parquet",
-        complement="results/{model}/{method}/complement/verdicts.parquet",
-        all="results/{model}/{method}/test/verdicts.parquet",
+        base="results/{model}/none/base/verdicts.parquet",
+        circuit=expand("results/{{model}}/{method}/circuit/verdicts.parquet", method=CIRCUIT_METHODS),
+        complement=expand("results/{{model}}/{method}/complement/verdicts.parquet", method=CIRCUIT_METHODS),
+        steered=expand("results/{{model}}/{method}/test/verdicts.parquet", method=CIRCUIT_METHODS),
     output:
-        circuit_asr="results/{model}/{method}/circuit_asr.parquet",
+        circuit_asr="results/{model}/circuit_asr.parquet",
     log:
-        "logs/{model}/{method}/summarise_circuit_text.log",
+        "logs/{model}/summarise_circuit_text.log",
     benchmark:
-        "logs/benchmarks/{model}/{method}/summarise_circuit_text.jsonl"
-    wildcard_constraints:
-        method="|".join(CIRCUIT_METHODS),
+        "logs/benchmarks/{model}/summarise_circuit_text.jsonl"
     conda:
         "../../envs/environment.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
     params:
+        methods=CIRCUIT_METHODS,
         confidence=study.confidence,
         code=code_digest("summarise_circuit_text"),
     script:
         "../scripts/summarise_circuit_text.py"
 
 
-CIRCUIT_TABLES = collect(list(rules.summarise_circuits.output), model=MODELS) + collect(
-    [rules.interchange_edges.output.interchange, rules.summarise_circuit_text.output.circuit_asr],
-    model=MODELS,
-    method=CIRCUIT_METHODS,
+CIRCUIT_TABLES = collect(
+    [*rules.summarise_circuits.output, rules.summarise_circuit_text.output.circuit_asr], model=MODELS
 )

@@ -10,13 +10,18 @@ from matplotlib.figure import Figure
 from steering_study.artifacts import read_json, replacing
 from steering_study.figures.attack_success import plot_asr
 from steering_study.figures.candidates import plot_candidates
+from steering_study.figures.circuit_drawing import plot_circuits
 from steering_study.figures.cosine import plot_cosine
 from steering_study.figures.depth import plot_depth
 from steering_study.figures.dose_response import plot_dose_response
+from steering_study.figures.exact import plot_circuit_text, plot_interchange
+from steering_study.figures.faithfulness import plot_beside, plot_faithfulness, plot_rankings
+from steering_study.figures.overlap import plot_exchange, plot_overlap
 from steering_study.figures.side_effects import plot_side_effects
 from steering_study.figures.theme import use_theme
 from steering_study.figures.training import plot_training
 from steering_study.jobs import job
+from steering_study.report.circuits import circuits_frames
 from steering_study.report.frames import read_tables, write_frame
 from steering_study.report.sections import read_report
 from steering_study.report.steering import steering_frames
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 FRAMES: dict[str, Callable[..., dict[str, pd.DataFrame]]] = {
     "steering": steering_frames,
     "vectors": vectors_frames,
+    "circuits": circuits_frames,
 }
 FIGURES: dict[str, Callable[..., Figure]] = {
     "candidates": plot_candidates,
@@ -38,6 +44,14 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "cosine": plot_cosine,
     "training": plot_training,
     "side_effects": plot_side_effects,
+    "faithfulness": plot_faithfulness,
+    "rankings": plot_rankings,
+    "exchange": plot_exchange,
+    "beside": plot_beside,
+    "circuit_text": plot_circuit_text,
+    "overlap": plot_overlap,
+    "drawings": plot_circuits,
+    "exact": plot_interchange,
 }
 
 # Nothing in a file may tell when or by which version it was written

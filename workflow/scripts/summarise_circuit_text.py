@@ -21,8 +21,8 @@ def main(
     card: Path,
     vector_card: Path,
     faithfulness: Path,
-    verdicts: Mapping[str, Path],
-    method: str,
+    base: Path,
+    carried: Mapping[str, Mapping[str, Path]],
     confidence: float,
     circuit_asr: Path,
     provenance: Mapping[str, Any],
@@ -30,25 +30,35 @@ def main(
     """Write the `circuit_asr` table.
 
     Args:
-        verdicts: files by what carries steering: none, circuit, complement, all.
+        carried: verdicts by method and what carries steering: circuit, complement, all.
     """
     shapes = read_json(card)
     graph = Graph(
         shapes["n_layers"], read_json(vector_card)["layer"], shapes["n_heads"], shapes["n_kv_heads"]
     )
-    curve = read_table(faithfulness, table="faithfulness").query("minimum and vector_method == @method")
-    size = int(curve["n_edges"].iloc[0])
-    read = {carrier: read_table(path, table="verdicts") for carrier, path in verdicts.items()}
-    condition = read["circuit"].set_index("prompt_id")["condition"]
-    parts = []
-    for carrier, table in read.items():
-        same = table[table["prompt_id"].isin(condition.index) & (is_target(table) | (carrier == "none"))]
-        parts.append(
-            same.assign(carrier=carrier, method=method, condition=list(condition.loc[same["prompt_id"]]))
+    smallest = read_table(faithfulness, table="faithfulness").query("minimum").groupby("vector_method")
+    sizes = smallest["n_edges"].first()
+    unsteered, parts = read_table(base, table="verdicts"), []
+    for method, files in carried.items():
+        tables = {carrier: read_table(path, table="verdicts") for carrier, path in files.items()}
+        asked = tables["circuit"].set_index("prompt_id")["condition"]
+        verdicts = pd.concat(
+            [
+                same_prompts(table, asked).assign(carrier=carrier, method=method)
+                for carrier, table in {"none": unsteered, **tables}.items()
+            ]
         )
-    n_edges = {"none": 0, "circuit": size, "complement": graph.n_edges - size, "all": graph.n_edges}
-    table = summarise_text(pd.concat(parts), n_edges=n_edges, confidence=confidence)
-    write_table(circuit_asr, table, table="circuit_asr", provenance=provenance)
+        size = int(sizes[method])
+        n_edges = {"none": 0, "circuit": size, "complement": graph.n_edges - size, "all": graph.n_edges}
+        parts.append(summarise_text(verdicts, n_edges=n_edges, confidence=confidence))
+    write_table(circuit_asr, pd.concat(parts), table="circuit_asr", provenance=provenance)
+
+
+def same_prompts(verdicts: pd.DataFrame, asked: pd.Series) -> pd.DataFrame:
+    """Verdicts on the prompts that were asked under a circuit, with the condition that they were asked in."""
+    rows = verdicts[verdicts["prompt_id"].isin(asked.index)]
+    rows = rows[(rows["condition"] == "base") | is_target(rows)]
+    return rows.assign(condition=list(asked.loc[rows["prompt_id"]]))
 
 
 if "snakemake" in globals():
@@ -57,8 +67,17 @@ if "snakemake" in globals():
             card=Path(snakemake.input.card),
             vector_card=Path(snakemake.input.vector_card),
             faithfulness=Path(snakemake.input.faithfulness),
-            verdicts={name: Path(snakemake.input[name]) for name in ("none", "circuit", "complement", "all")},
-            method=snakemake.wildcards.method,
+            base=Path(snakemake.input.base),
+            carried={
+                method: {"circuit": Path(circuit), "complement": Path(complement), "all": Path(steered)}
+                for method, circuit, complement, steered in zip(
+                    snakemake.params.methods,
+                    snakemake.input.circuit,
+                    snakemake.input.complement,
+                    snakemake.input.steered,
+                    strict=True,
+                )
+            },
             confidence=snakemake.params.confidence,
             circuit_asr=Path(snakemake.output.circuit_asr),
             provenance=provenance,

@@ -83,6 +83,7 @@ def main(
         "overlap": summarise_overlap(
             graph, own, size_grid(graph.n_edges, step=step, shares_percent=sizes_percent)
         ),
+        "interchange": pd.concat(read["interchange"].values()),
         "interchange_fit": pd.concat(fit_interchange(table) for table in read["interchange"].values()),
     }
     for table, frame in found.items():

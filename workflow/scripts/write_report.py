@@ -13,6 +13,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from steering_study.artifacts import read_json, read_provenance, read_table, replacing
+from steering_study.figures.circuit_tables import (
+    table_fit,
+    table_groups,
+    table_minimum,
+    table_sets,
+    table_shares,
+)
 from steering_study.figures.tables import (
     table_asr,
     table_bystanders,
@@ -24,6 +31,7 @@ from steering_study.figures.tables import (
 )
 from steering_study.figures.words import percent
 from steering_study.jobs import job
+from steering_study.report.circuits import circuits_facts, circuits_leads
 from steering_study.report.frames import read_frame
 from steering_study.report.sections import (
     FORMATS,
@@ -46,10 +54,12 @@ if TYPE_CHECKING:
 LEADS: dict[str, Callable[[Mapping[str, pd.DataFrame]], list[str]]] = {
     "steering": steering_leads,
     "vectors": vectors_leads,
+    "circuits": circuits_leads,
 }
 FACTS: dict[str, Callable[[Mapping[str, pd.DataFrame]], dict[str, str]]] = {
     "steering": steering_facts,
     "vectors": vectors_facts,
+    "circuits": circuits_facts,
 }
 TABLES: dict[str, Callable[..., Markup]] = {
     "table2": table_asr,
@@ -59,6 +69,11 @@ TABLES: dict[str, Callable[..., Markup]] = {
     "trials": table_trials,
     "costs": table_side_effects,
     "bystanders": table_bystanders,
+    "minimum": table_minimum,
+    "shares": table_shares,
+    "fit": table_fit,
+    "groups": table_groups,
+    "sets": table_sets,
 }
 
 

@@ -277,7 +277,7 @@ TABLES: dict[str, dict[str, str]] = {
     "edge_census": {"end": "string", "node_kind": "string", "edges": "int64"},
     "edge_shares": {
         "method": "string",
-        "scope": "string",  # circuit: the minimum-faithful one; top: its first edges
+        "scope": "string",  # circuit: the minimum-faithful one; top_edges: those of it with the largest scores
         "end": "string",
         "node_kind": "string",
         "edges": "int64",
@@ -296,6 +296,7 @@ TABLES: dict[str, dict[str, str]] = {
         "rank": "int64",
         "src": "string",
         "dst": "string",
+        "dst_node": "string",  # of keys and values: the first query head of their group
         "src_kind": "string",
         "dst_kind": "string",
         "score": "float64",  # logits a position

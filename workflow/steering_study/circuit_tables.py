@@ -105,7 +105,7 @@ def edge_census(graph: Graph) -> pd.DataFrame:
 def edge_shares(graph: Graph, ranking: Ranking, *, method: str, size: int, top: int) -> pd.DataFrame:
     """The `edge_shares` table of a method: its circuit of a size, and the edges of it with the largest scores."""
     circuit = prune(graph, edge_set(graph, ranking.order[:size]))
-    scopes = {"circuit": circuit, "top": _largest(graph, circuit, ranking.scores, top)}
+    scopes = {"circuit": circuit, "top_edges": _largest(graph, circuit, ranking.scores, top)}
     return pd.DataFrame(
         [
             {
@@ -143,6 +143,7 @@ def top_edges(graph: Graph, ranking: Ranking, *, method: str, size: int, n: int)
             "rank": range(1, len(chosen) + 1),
             "src": [graph.src_names[src[edge]] for edge in chosen],
             "dst": [graph.dst_names[dst[edge]] for edge in chosen],
+            "dst_node": [graph.dst_nodes[dst[edge]] for edge in chosen],
             "src_kind": graph.src_kinds[src[chosen]],
             "dst_kind": graph.dst_kinds[dst[chosen]],
             "score": ranking.scores[chosen].astype(float),

@@ -143,6 +143,17 @@ class Graph:
             names.append(f"m{layer}")
         return [*names, "lm_head"]
 
+    @cached_property
+    def dst_nodes(self) -> list[str]:
+        """The node that each destination belongs to: for keys and values the first query head of their group."""
+        group = self.n_heads // self.n_kv_heads
+        nodes = []
+        for layer in range(self.layer, self.n_layers):
+            nodes += [f"a{layer}.h{head}" for head in range(self.n_heads)]
+            nodes += [f"a{layer}.h{head * group}" for head in range(self.n_kv_heads)] * 2
+            nodes.append(f"m{layer}")
+        return [*nodes, "lm_head"]
+
     def pack(self, matrix: np.ndarray) -> np.ndarray:
         """The entries of [..., src, dst] that are edges, as [..., edge]."""
         src, dst = self.edges

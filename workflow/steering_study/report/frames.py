@@ -54,6 +54,36 @@ FRAMES: dict[str, dict[str, str]] = {
         "reason": "string",  # empty for those that were kept
         "n": "int64",
     },
+    **{
+        table: {"model": "string", **TABLES[table]}
+        for table in (
+            "faithfulness",
+            "completeness",
+            "edge_census",
+            "edge_shares",
+            "top_edges",
+            "overlap",
+            "interchange",
+            "interchange_fit",
+            "circuit_asr",
+        )
+    },
+    "published_minimum": {"model": "string", "share_of_edges": "float64", "faithfulness": "float64"},
+    "published_shares": {
+        "published_model": "string",
+        "method": "string",
+        "scope": "string",
+        "end": "string",
+        "node_kind": "string",
+        "percent": "float64",
+    },
+    "published_sets": {
+        "published_model": "string",
+        "method": "string",
+        "patching_set": "string",
+        "n": "int64",
+        "n_positions": "int64",
+    },
     "examples": {
         "model": "string",
         "method": "string",

@@ -14,6 +14,7 @@ from steering_study.artifacts import read_json, read_table
 ROOT = Path(os.environ.get("STEERING_STUDY_RESULTS", "results"))
 MODELS = [name for name in os.environ.get("STEERING_STUDY_MODELS", "").split(",") if name]
 METHODS = [name for name in os.environ.get("STEERING_STUDY_METHODS", "").split(",") if name]
+CIRCUIT_METHODS = [name for name in os.environ.get("STEERING_STUDY_CIRCUIT_METHODS", "").split(",") if name]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.steering_study.circuit_frames import circuit_summaries
 
 from steering_study.artifacts import TABLES, write_json, write_table
 from steering_study.report.sections import (
@@ -38,6 +39,7 @@ RULES = (
     "compare_vectors",
     "pair_responses",
     "select_vector",
+    "summarise_circuits",
 )
 METHODS = ("dim", "ntp", "random")
 GRID = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0)
@@ -163,6 +165,8 @@ def write_model(folder: Path, model: str, prompts: pd.DataFrame, *, rng: np.rand
     names = {"asr": "flip_rate", "asr_low": "flip_low", "asr_high": "flip_high"}
     write("flips.parquet", flips.rename(columns=names), "flips", "summarise_steering")
     write("bystanders.parquet", bystanders(model), "bystanders", "summarise_steering")
+    for name, table in circuit_summaries(("dim", "ntp")).items():
+        write(f"{name}.parquet", table, name, "summarise_circuits")
 
 
 def bystanders(model: str) -> pd.DataFrame:

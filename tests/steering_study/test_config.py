@@ -240,13 +240,15 @@ def schema_keys(node: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 
 KEYS = list(schema_keys(yaml.safe_load(SCHEMA.read_text("utf-8"))))
-FIXED = [key for key in KEYS if OF_A_NAME not in key and "[]" not in key]
 
 
 def readme_rows() -> dict[str, str]:
     """Default, as written, of each key of the README's tables."""
     tables = README.split("## Keys")[1].split("## Common errors")[0]
     return dict(re.findall(r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \|", tables, flags=re.M))
+
+
+FIXED = [key for key in KEYS if OF_A_NAME not in key and "[]" not in key and readme_rows().get(key) != "—"]
 
 
 def value_at(config: Mapping[str, Any], key: str) -> Any:
@@ -262,6 +264,27 @@ def test_readme_explains_every_key_of_the_schema_and_no_other():
 @pytest.mark.parametrize("key", FIXED)
 def test_study_yaml_holds_the_value_that_the_readme_states(key):
     assert value_at(STUDY, key) == yaml.safe_load(readme_rows()[key].strip("`"))
+
+
+def test_main_sets_must_be_test_sets():
+    overlay = {
+        "prompts": {
+            **STUDY["prompts"],
+            "main_sets": {"bundled": {"harmful": "harmfull", "harmless": "harmless"}},
+        }
+    }
+    with pytest.raises(ValueError, match="did you mean 'harmful'"):
+        load_study({**STUDY, **overlay})
+
+
+@pytest.mark.parametrize("method", ["random", "npt"])
+def test_circuits_are_those_of_methods_of_the_study(method):
+    with pytest.raises(ValueError, match=r"circuits\.methods"):
+        load_study({**STUDY, "circuits": {**STUDY["circuits"], "methods": [method]}})
+
+
+def test_controls_have_no_circuits():
+    assert list(load_study(STUDY).circuits.methods) == ["dim", "ntp", "po"]
 
 
 def test_rules_that_the_readme_names_exist():

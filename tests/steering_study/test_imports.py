@@ -37,7 +37,7 @@ PROCEDURES = {
 }
 SHOWN = {"figures", "report"}
 FOR_RULES = {"config", "digest", "forecast"}
-FOR_SCRIPTS = {"jobs"}
+FOR_SCRIPTS = {"jobs", "inputs"}
 LEVELS = [
     {"artifacts"},
     PURE,
@@ -54,6 +54,9 @@ LIGHT_SCRIPTS = (
     "summarise_layers",
     "summarise_steering",
     "compare_vectors",
+    "build_circuits",
+    "summarise_circuits",
+    "summarise_circuit_text",
     "draw_figures",
     "write_report",
 )

@@ -191,6 +191,17 @@ rule check_results:
         ),
         collect("results/{model}/{method}/coefficients.json", model=MODELS, method=METHODS),
         collect("results/{model}/{method}/training.parquet", model=MODELS, method=LEARNED),
+        collect(
+            "results/{model}/{table}.parquet",
+            model=MODELS,
+            table=["faithfulness", "edge_census", "circuit_asr"],
+        ),
+        collect(
+            "results/{model}/{method}/{table}.parquet",
+            model=MODELS,
+            method=CIRCUIT_METHODS,
+            table=["circuit_runs", "rankings", "attribution"],
+        ),
         tests=RESULT_TESTS,
     output:
         outcome="results/checks.json",
@@ -207,6 +218,7 @@ rule check_results:
         tests=lambda wildcards, input: str(Path(input.tests[0]).parent),
         models=MODELS,
         methods=METHODS,
+        circuit_methods=CIRCUIT_METHODS,
         code=code_digest("check_results"),
     script:
         "../scripts/check_results.py"

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     snakemake: Any = None
 
 
-def main(tests: Path, *, models: Sequence[str], methods: Sequence[str], outcome: Path) -> None:
+def main(
+    tests: Path,
+    *,
+    models: Sequence[str],
+    methods: Sequence[str],
+    circuit_methods: Sequence[str],
+    outcome: Path,
+) -> None:
     """Write what was checked.
 
     Raises:
@@ -28,6 +35,7 @@ def main(tests: Path, *, models: Sequence[str], methods: Sequence[str], outcome:
         **os.environ,
         "STEERING_STUDY_MODELS": ",".join(models),
         "STEERING_STUDY_METHODS": ",".join(methods),
+        "STEERING_STUDY_CIRCUIT_METHODS": ",".join(circuit_methods),
         "PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")]),
     }
     outcome.parent.mkdir(parents=True, exist_ok=True)
@@ -54,5 +62,6 @@ if "snakemake" in globals():
             Path(snakemake.params.tests),
             models=snakemake.params.models,
             methods=snakemake.params.methods,
+            circuit_methods=snakemake.params.circuit_methods,
             outcome=Path(snakemake.output.outcome),
         )

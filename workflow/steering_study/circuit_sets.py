@@ -29,7 +29,6 @@ WITHOUT = {
     "without_qk": ("attn_q", "attn_k"),
     "without_v": ("attn_v",),
     "without_mlp": ("mlp",),
-    "without_lm_head": ("lm_head",),
 }  # kinds of destination whose edges are left out
 
 

@@ -158,6 +158,7 @@ def summarise_overlap(graph: Graph, own: Mapping[str, Ranking], sizes: Sequence[
         name: [prune(graph, edge_set(graph, ranking.order[:size])) for size in sizes]
         for name, ranking in own.items()
     }
+    columns = ["method_a", "method_b", "n_edges_a", "n_edges_b", "overlap", "chance"]
     return pd.DataFrame(
         [
             {
@@ -173,7 +174,8 @@ def summarise_overlap(graph: Graph, own: Mapping[str, Ranking], sizes: Sequence[
             if a != b
             for first in masks[a]
             for second in masks[b]
-        ]
+        ],
+        columns=columns,
     )
 
 

@@ -207,7 +207,13 @@ def load_study(config: Mapping[str, Any]) -> Study:
         layers=vectors["layers"],
         dim=Dim(**vectors["dim"]),
         search=Search(**vectors["search"], learned=vectors["learned"]),
-        circuits=Circuits(**{**config["circuits"], "methods": _circuit_methods(config)}),
+        circuits=Circuits(
+            **{
+                **config["circuits"],
+                "methods": _circuit_methods(config),
+                "sizes_percent": [float(share) for share in config["circuits"]["sizes_percent"]],
+            }
+        ),
         judges=Judges(**config["judges"]),
         confidence=config["statistics"]["confidence"],
         pocket=config["pocket"],

@@ -108,7 +108,7 @@ def _draw(ax: Axes, edges: pd.DataFrame, *, layers: list[int], n_heads: int) -> 
         ax.annotate(node, (n_heads / 2, y), textcoords="offset points", xytext=(0, -5 if va == "top" else 5),
                     ha="center", va=va, fontsize=6.5)  # fmt: skip
     ax.set_xlim(-0.8, n_heads + 1.2)
-    ax.set_ylim(-0.6, len(layers) + 1.6)
+    ax.set_ylim(-0.35, len(layers) + 1.3)
     ax.set_yticks([1 + i for i in range(len(layers))], [f"block {layer}" for layer in layers], fontsize=6.5)
     ax.set_xticks(
         range(0, n_heads, max(1, n_heads // 8)),

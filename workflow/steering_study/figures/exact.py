@@ -16,6 +16,8 @@ KINDS = {
     "mlp": ("MLPs", "D", "#d9a441"),
     "lm_head": ("the LM head", "v", "#6b6b6b"),
 }
+LINEAR_BELOW = 1e-2  # logits
+TICKS = (-1.0, -0.1, 0.0, 0.1, 1.0)
 CARRIERS = {
     "none": "nothing steered",
     "complement": "all but the circuit",
@@ -43,8 +45,12 @@ def plot_interchange(interchange: pd.DataFrame) -> Figure:
                 ax.plot(of_kind["score"], of_kind["effect"], marker=marker, color=colour, markersize=2.8,
                         linestyle="none", alpha=0.7, markeredgewidth=0)  # fmt: skip
             ax.axline((0, 0), slope=1, color="#bbbbbb", linewidth=0.8, zorder=0)
-            for axis in (ax.set_xscale, ax.set_yscale):
-                axis("symlog", linthresh=1e-2)
+            ax.set_xscale("symlog", linthresh=LINEAR_BELOW)
+            ax.set_yscale("symlog", linthresh=LINEAR_BELOW)
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_ticks(
+                    TICKS, [f"{tick:g}".replace("-", "\N{MINUS SIGN}") for tick in TICKS], minor=False
+                )
             ax.set_title(f"{theme.model_label(model)}, {theme.method_label(method)}", fontsize=8.5)
             ax.tick_params(labelsize=6)
             if row == len(models) - 1:

@@ -36,7 +36,6 @@ KIND_LABELS = {
     "without_qk": "all but edges into queries and keys",
     "without_v": "all but edges into values",
     "without_mlp": "all but edges into MLPs",
-    "without_lm_head": "all but edges into the LM head",
 }
 _STYLES = {
     "own": ("-", 2.0),

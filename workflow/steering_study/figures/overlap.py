@@ -20,8 +20,12 @@ def plot_overlap(overlap: pd.DataFrame) -> Figure:
     models = theme.models_in(overlap)
     methods = theme.in_order(overlap["method_a"], theme.METHOD_LABELS)
     pairs = list(combinations(methods, 2))
+    if not pairs:
+        figure = Figure(figsize=(theme.WIDTH, 0.6))
+        figure.text(0.5, 0.5, "one method: no circuits to compare", ha="center", va="center", fontsize=9)
+        return figure
     figure = Figure(figsize=(theme.WIDTH, 2.6 * len(models)), layout="constrained")
-    axes = figure.subplots(len(models), max(1, len(pairs)), squeeze=False)
+    axes = figure.subplots(len(models), len(pairs), squeeze=False)
     for row, model in enumerate(models):
         for column, (a, b) in enumerate(pairs):
             rows = overlap.loc[

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from attribution import benchmark_attribution
 from decode import benchmark_decode
 from search import benchmark_search
 from study import benchmark_study
@@ -20,6 +21,7 @@ def main() -> None:
     rows = [
         *benchmark_decode(arguments.model, repeats=arguments.repeats),
         *benchmark_search(arguments.model, repeats=max(1, arguments.repeats // 2)),
+        *benchmark_attribution(arguments.model, repeats=arguments.repeats),
         *benchmark_study(Path("logs/benchmarks")),
     ]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

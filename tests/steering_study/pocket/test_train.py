@@ -43,7 +43,7 @@ EXAMPLES = [
 @pytest.fixture(scope="module")
 def plan(settings: dict[str, Any]) -> Plan:
     """The config's plan, cut to two small steps."""
-    short = {"seed": 1, "steps": 2, "first_rms": 1.0, "max_noise": 1.0, "batch_size": 4, "warmup_steps": 1}
+    short = {"seed": 1, "steps": 2, "first_rms": 1.0, "token_share": 0.5, "max_noise": 1.0, "batch_size": 4, "warmup_steps": 1}
     return Plan(**{**settings["plan"], **short})
 
 

@@ -4,7 +4,8 @@
    its end-of-turn token, not the prompt and not a false start.
 2. At each step one block, drawn at random, gets a random vector added at every position of its input, one a
    row: text stays fluent when the residual stream is pushed. The vectors grow from nothing over the first
-   part of training, when copying and facts are learnt.
+   part of training, when copying and facts are learnt. Some may be differences of two tokens' embeddings, so
+   that a vector which holds the opening of a text, as a difference in means does, does not write it in mid-text.
 3. From the middle block on, a share of the rows finds the tokens of the request replaced by those of another
    row: what the later blocks need to know of the request has to be gathered before, at the tokens after it,
    as large models do. Otherwise every block reads the request anew and undoes what was added to the stream.
@@ -71,6 +72,7 @@ class Plan:
     weight_decay: float
     max_noise: float  # largest norm of a random vector, in units of the residual's own norm
     noise_ramp: float  # share of the steps over which the norm grows to its full size
+    token_share: float  # share of the random vectors that are differences of two tokens' embeddings
     swap_share: float  # share of the rows whose request is another's for the second half of the blocks
     first_rms: float  # bound of the residual stream's root mean square after the first block
     max_rms: float  # bound before the last block; linear in between, and the excess is penalised
@@ -207,7 +209,11 @@ def noisy_block(
             if layer == len(layers) // 2:
                 residual = swap_requests(residual, batch, plan.swap_share * strength, generator)
             if layer == noisy:
-                noise = noise_vectors(residual.detach(), plan.max_noise * strength, generator)
+                tokens = model.lm_head.weight.detach()
+                largest = plan.max_noise * strength
+                noise = noise_vectors(
+                    residual.detach(), largest, generator, tokens=tokens, token_share=plan.token_share
+                )
                 residual = residual + noise[:, None]
             return (residual, *rest)
 
@@ -233,14 +239,28 @@ def swap_requests(
 
 
 def noise_vectors(
-    residual: Float[Tensor, "batch pos d_model"], largest: float, generator: torch.Generator
+    residual: Float[Tensor, "batch pos d_model"],
+    largest: float,
+    generator: torch.Generator,
+    *,
+    tokens: Float[Tensor, "d_vocab d_model"],
+    token_share: float,
 ) -> Float[Tensor, "batch d_model"]:
-    """A random direction a row, its norm uniform up to `largest` times the row's mean residual norm."""
+    """A random direction a row, its norm uniform up to `largest` times the row's mean residual norm.
+
+    A share of them points from one random token's embedding to another's.
+    """
     rows, _, d_model = residual.shape
     direction = torch.randn(rows, d_model, generator=generator).to(residual)
+    if token_share > 0:
+        centred = tokens - tokens.mean(0)
+        pairs = centred[torch.randint(len(tokens), (rows, 2), generator=generator).to(tokens.device)]
+        is_token = (torch.rand(rows, 1, generator=generator) < token_share).to(residual.device)
+        direction = torch.where(is_token, (pairs[:, 0] - pairs[:, 1]).to(residual), direction)
     scale = torch.rand(rows, 1, generator=generator).to(residual) * largest
     norm = residual.norm(dim=-1).mean(1, keepdim=True)
-    return scale * norm * direction / direction.norm(dim=-1, keepdim=True)
+    # A token drawn twice gives no direction: its row gets no vector.
+    return scale * norm * direction / (direction.norm(dim=-1, keepdim=True) + 1e-6)
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, mixture: Mixture) -> Iterator[Batch]:

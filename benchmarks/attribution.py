@@ -1,0 +1,298 @@
+"""EAP-IG and circuits: this study's formulation against a plain one on TransformerLens' hooks, and against its floor.
+
+Every way runs in a process of its own, on the same random model, tokens and vector, and reports seconds (least of
+several runs) and the growth of its peak memory over the loaded model. Linux only: the peak is reset through /proc.
+
+plain   split q/k/v inputs, per-head results, whole passes, a contraction at every step, weights as the library leaves
+        them: with gradients
+floor   forward and backward passes of the steered blocks for the same steps, nothing else
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+N_STEPS, N_ROWS, N_PROMPT, N_RESPONSE = 5, 8, 64, 64
+SHAPE = {
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "hidden_size": 256,
+    "head_dim": 32,
+    "intermediate_size": 1024,
+}
+N_CIRCUITS = 12
+TOLERANCE = 1e-4  # of the largest score, between the two formulations
+
+
+def benchmark_attribution(tokenizer: str, *, repeats: int) -> list[dict]:
+    """Rows of attribution against the plain formulation and the floor, its growth, and of circuits."""
+    with tempfile.TemporaryDirectory() as folder:
+        ways = {
+            way: _measure(tokenizer, way, repeats, Path(folder))
+            for way in ("ours", "plain", "floor", "circuits")
+        }
+        larger = {
+            "blocks 8 -> 16": _measure(tokenizer, "ours", repeats, Path(folder), blocks=16),
+            "tokens 128 -> 256": _measure(tokenizer, "ours", repeats, Path(folder), stretch=2),
+        }
+    ours, plain, floor = ways["ours"], ways["plain"], ways["floor"]
+    setting = f"8 blocks steered at 4, {N_ROWS} x {N_PROMPT + N_RESPONSE} tokens, {N_STEPS} steps, width 256"
+    gap = largest_gap(ours["scores"], plain["scores"])
+    if gap > TOLERANCE:
+        raise SystemExit(
+            f"the two formulations differ by {gap:.1e} of the largest score, expected {TOLERANCE:.0e}"
+        )
+    rows = [
+        _row("attribution / plain: time", ours["seconds"], plain["seconds"], "s", setting),
+        _row("attribution / plain: memory", ours["megabytes"], plain["megabytes"], "MB", setting),
+        _row("attribution / floor: time", ours["seconds"], floor["seconds"], "s", setting),
+        _row(
+            "circuit / forward: time",
+            ways["circuits"]["seconds"],
+            ways["circuits"]["forward"],
+            "s",
+            f"{setting}; mean of {N_CIRCUITS} circuits, base pass included; a whole forward pass",
+        ),
+    ]
+    rows += [
+        _row(f"attribution, {words}: time", found["seconds"], ours["seconds"], "s", f"against {setting}")
+        for words, found in larger.items()
+    ]
+    return rows
+
+
+def largest_gap(first: list[float], second: list[float]) -> float:
+    """Largest difference of two lists of scores, of the largest score."""
+    return max(abs(a - b) for a, b in zip(first, second, strict=True)) / max(map(abs, second))
+
+
+def _row(name: str, ours: float, other: float, unit: str, setting: str) -> dict:
+    return {
+        "name": name,
+        "ours": ours,
+        "other": other,
+        "ratio": other / ours,
+        "unit": unit,
+        "setting": setting,
+    }
+
+
+def _measure(
+    tokenizer: str, way: str, repeats: int, folder: Path, *, blocks: int = 8, stretch: int = 1
+) -> dict:
+    command = [sys.executable, __file__, tokenizer, way, str(folder), "--repeats", str(repeats)]
+    command += ["--blocks", str(blocks), "--stretch", str(stretch)]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Measure one way and print what was found as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tokenizer")
+    parser.add_argument("way", choices=["ours", "plain", "floor", "circuits"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--repeats", type=int, required=True)
+    parser.add_argument("--blocks", type=int, default=8)
+    parser.add_argument("--stretch", type=int, default=1)
+    arguments = parser.parse_args()
+    steered, prompts, responses = setting(
+        arguments.tokenizer, arguments.folder, arguments.blocks, arguments.stretch
+    )
+    run = {"ours": ours, "plain": plain, "floor": floor, "circuits": circuits}[arguments.way]
+    run(steered, prompts, responses)
+    reset_peak()
+    before = peak_megabytes()
+    print(json.dumps(_best(lambda: run(steered, prompts, responses), arguments.repeats, before)))
+
+
+def _best(run: Callable[[], dict], repeats: int, before: float) -> dict:
+    runs = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        found = run()
+        runs.append({"seconds": time.perf_counter() - start, **found})
+    return {**min(runs, key=lambda each: each["seconds"]), "megabytes": peak_megabytes() - before}
+
+
+def reset_peak() -> None:
+    """Forget the peak of resident memory so far."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_megabytes() -> float:
+    """Peak of resident memory."""
+    line = next(
+        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")
+    )
+    return int(line.split()[1]) / 1024
+
+
+def setting(tokenizer: str, folder: Path, blocks: int, stretch: int) -> tuple[Any, list, list]:
+    """A random Llama steered at half of its depth, and random prompts and responses."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    from steering_study.forced import SteeredModel
+    from steering_study.models import describe_model, load_model
+
+    torch.manual_seed(0)
+    place = folder / f"{blocks}"
+    if not place.exists():
+        read = AutoTokenizer.from_pretrained(tokenizer)
+        LlamaForCausalLM(
+            LlamaConfig(vocab_size=len(read), num_hidden_layers=blocks, initializer_range=0.06, **SHAPE)
+        ).save_pretrained(place)
+        read.save_pretrained(place)
+    model = load_model(describe_model("benchmark", str(place), revision=None, dtype="float32"))
+    rows = torch.randint(10, model.card.d_vocab, (N_ROWS, stretch * (N_PROMPT + N_RESPONSE))).tolist()
+    cut = stretch * N_PROMPT
+    vector = torch.randn(model.card.d_model)
+    return (
+        SteeredModel(model, blocks // 2, vector),
+        [tuple(row[:cut]) for row in rows],
+        [tuple(row[cut:]) for row in rows],
+    )
+
+
+def ours(steered: Any, prompts: list, responses: list) -> dict:
+    """The study's own attribution."""
+    from steering_study.attribution import Budget, attribute_responses, quadrature
+
+    scores = attribute_responses(
+        steered,
+        prompts,
+        responses,
+        metrics=["logit_difference"],
+        rule=quadrature("midpoint", N_STEPS),
+        budget=Budget(tokens_per_pass=1024, max_values=2**22),
+    )["logit_difference"].edges.sum(0)
+    return {"scores": scores.flatten().tolist()}
+
+
+def floor(steered: Any, prompts: list, responses: list) -> dict:
+    """Forward and backward passes of the steered blocks at the steps of the path, in the same batches."""
+    import torch
+
+    from steering_study.attribution import quadrature
+    from steering_study.forced import forced_runs
+    from steering_study.traces import trace, whole_rows
+
+    nodes = quadrature("midpoint", N_STEPS).nodes
+    for runs in forced_runs(steered, prompts, responses, batch_size=1):
+        metric = runs.metrics(steered.head, ["logit_difference"])["logit_difference"]
+        steps = runs.shift.new_tensor(nodes)[:, None, None, None]
+        path = (runs.tail.resid_pre + steps * runs.shift).flatten(0, 1).requires_grad_()
+        found = trace(steered.blocks, path, whole_rows(runs.tail, copies=N_STEPS), positions=runs.positions)
+        value = metric(steered.head, found.final.unflatten(0, (N_STEPS, -1))).sum()
+        torch.autograd.grad(value, path)
+    return {}
+
+
+def circuits(steered: Any, prompts: list, responses: list) -> dict:
+    """Mean time of a circuit, and of a whole forward pass over the same tokens."""
+    import numpy as np
+
+    from steering_study.circuits import nested_circuits, size_grid
+    from steering_study.faithfulness import measure_circuits
+    from steering_study.runs import forced_logits, response_batches
+
+    graph = steered.graph
+    scores = np.random.default_rng(0).normal(size=graph.edge_mask.shape) * graph.edge_mask
+    shares = [1.0, 2.0, 3.4, 5.0, 6.8, 8.5, 10.2, 13.7, 20.0, 30.0, 50.0, 100.0]
+    masks = nested_circuits(
+        graph, scores, size_grid(graph.n_edges, step=None, shares_percent=shares), signed=False
+    )
+    start = time.perf_counter()
+    measure_circuits(steered, prompts, responses, masks, batch_size=8, max_values=2**22)
+    each = (time.perf_counter() - start) / len(masks)
+    start = time.perf_counter()
+    for _, batch in response_batches(steered.model, prompts, responses, batch_size=8, max_logits=2**28):
+        forced_logits(steered.model, batch, n_positions=len(responses[0]))
+    return {"seconds": each, "forward": time.perf_counter() - start}
+
+
+def plain(steered: Any, prompts: list, responses: list) -> dict:
+    """EAP-IG as the library's hooks suggest it: inputs split a head, results a head, whole passes, step by step."""
+    import torch
+
+    from steering_study.attribution import quadrature
+
+    bridge, graph = steered.model.bridge, steered.graph
+    bridge.requires_grad_(True)  # the library's default
+    bridge.set_use_split_qkv_input(True)
+    bridge.set_use_attn_result(True)
+    ids = torch.tensor([[*prompt, *response] for prompt, response in zip(prompts, responses, strict=True)])
+    answer = slice(len(prompts[0]) - 1, ids.shape[1] - 1)
+    layers = range(steered.layer, steered.model.card.n_layers)
+    enter = f"blocks.{steered.layer}.hook_resid_pre"
+
+    def outputs(share: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Every source's output at a point of the path, [src batch pos d_model], and the logits."""
+        kept: dict[str, torch.Tensor] = {}
+
+        def steer(resid: torch.Tensor, hook: Any) -> torch.Tensor:
+            kept["resid"] = resid + share * steered.shift
+            return kept["resid"]
+
+        def keep(name: str) -> Callable[..., None]:
+            return lambda value, hook: kept.__setitem__(name, value.detach())
+
+        hooks: list = [(enter, steer)]
+        for layer in layers:
+            hooks += [
+                (f"blocks.{layer}.attn.hook_result", keep(f"a{layer}")),
+                (f"blocks.{layer}.hook_mlp_out", keep(f"m{layer}")),
+            ]
+        with torch.no_grad(), bridge.hooks(fwd_hooks=hooks):
+            logits = bridge(ids, use_cache=False)
+        parts = [kept["resid"][None]]
+        for layer in layers:
+            parts += [kept[f"a{layer}"].permute(2, 0, 1, 3), kept[f"m{layer}"][None]]
+        return torch.cat(parts), logits[:, answer]
+
+    base, base_logits = outputs(0.0)
+    steer, steer_logits = outputs(1.0)
+    delta, y, y_base = steer - base, steer_logits.argmax(-1), base_logits.argmax(-1)
+    scores = torch.zeros(graph.n_src, graph.n_dst)
+
+    def contract(first: int, n_src: int) -> Callable[..., None]:
+        def add(gradient: torch.Tensor, hook: Any) -> None:
+            gradient = gradient if gradient.ndim == 4 else gradient[:, :, None]
+            found = torch.einsum("sbpd,bpvd->sv", delta[:n_src], gradient)
+            scores[:n_src, first : first + gradient.shape[2]] += found / N_STEPS
+
+        return add
+
+    backward: list = [("ln_final.hook_in", contract(graph.lm_head, graph.n_src))]
+    for i, layer in enumerate(layers):
+        n_src = graph.n_src_before(i)
+        for kind, letter in (("attn_q", "q"), ("attn_k", "k"), ("attn_v", "v")):
+            backward.append(
+                (f"blocks.{layer}.hook_{letter}_input", contract(graph.dst(i, kind).start, n_src))
+            )
+        backward.append(
+            (f"blocks.{layer}.ln2.hook_in", contract(graph.dst(i, "mlp").start, graph.mlp_src(i)))
+        )
+    for node in quadrature("midpoint", N_STEPS).nodes:
+        added = (node * steered.shift).requires_grad_()
+        with bridge.hooks(
+            fwd_hooks=[(enter, lambda resid, hook, added=added: resid + added)], bwd_hooks=backward
+        ):
+            logits = bridge(ids, use_cache=False)[:, answer]
+            chosen = logits.gather(-1, torch.stack([y, y_base], -1))
+            ((chosen[..., 0] - chosen[..., 1]) * (y != y_base)).sum().backward()
+    bridge.zero_grad(set_to_none=True)
+    return {"scores": scores.flatten().tolist()}
+
+
+if __name__ == "__main__":
+    main()

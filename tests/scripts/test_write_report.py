@@ -32,7 +32,12 @@ def arguments(drawn_study, tmp_path):
         "rules": [drawn_study.rules],
         "root": drawn_study.root,
         "confidence": 0.95,
-        "selection": {"rule": "paper", "min_induce": 0.0, "max_kl": 0.1, "max_depth": 0.8},
+        "selection": {
+            "rule": "paper",
+            "min_induce": 0.0,
+            "max_kl": 0.1,
+            "max_depth": {"pocket-llama": 0.7, "pocket-gemma": 0.8},
+        },
         "config_digest": "0123abcd",
         "out": drawn_study.root / "reports/index.html",
     }

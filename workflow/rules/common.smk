@@ -47,8 +47,12 @@ BASE_SPLITS = ["train", "validation", "test", *(["augmentation"] if LEARNED else
 # A model-bound job asks for a GPU wherever it may run on one: on this machine if it has any, or on a cluster.
 GPU = 0 if workflow.local_exec and count_gpus() == 0 else 1
 CLASSIFIERS = {study.judges.harmful, study.judges.harmless} - {"phrases"}  # judges that are models
-FILTERS = {key: getattr(study.dim, key) for key in ("min_induce", "max_kl", "max_depth")}
-SELECTION = {"rule": study.dim.selection, **FILTERS}
+SELECTION = {
+    "rule": study.dim.selection,
+    "min_induce": study.dim.min_induce,
+    "max_kl": study.dim.max_kl,
+    "max_depth": {name: model.max_depth or study.dim.max_depth for name, model in study.models.items()},
+}
 CONFIG_DIGEST = config_digest(config)
 SECTIONS = "workflow/report/sections.yaml"
 REPORT = read_report(Path(SECTIONS))
@@ -122,6 +126,15 @@ def folder_files(wildcards):
             ],
         )
     )
+
+
+def filters(wildcards):
+    """What a DIM candidate has to pass."""
+    return {
+        "min_induce": study.dim.min_induce,
+        "max_kl": study.dim.max_kl,
+        "max_depth": SELECTION["max_depth"][wildcards.model],
+    }
 
 
 def published_direction(wildcards):

@@ -50,7 +50,7 @@ rule select_direction:
         gpu=GPU,
     params:
         rule=study.dim.selection,
-        filters=FILTERS,
+        filters=filters,
         coverage=study.dim.refusal_coverage,
         tokens=lambda wildcards: options(wildcards).refusal_tokens,
         published=published_direction,

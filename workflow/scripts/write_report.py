@@ -29,7 +29,8 @@ from steering_study.figures.tables import (
     table_side_effects,
     table_trials,
 )
-from steering_study.figures.words import percent
+from steering_study.figures.theme import model_label
+from steering_study.figures.words import listing, percent
 from steering_study.jobs import job
 from steering_study.report.circuits import circuits_facts, circuits_leads
 from steering_study.report.frames import read_frame
@@ -133,7 +134,7 @@ def main(
         rules: files with the rules that made the tables.
         root: folder that the paths of `steering_study.report.sections` start from.
         confidence: level of every interval.
-        selection: rule, min_induce, max_kl and max_depth of the choice of the DIM candidate.
+        selection: rule, min_induce, max_kl and, by model, max_depth of the choice of the DIM candidate.
         config_digest: names the merged config of this run.
 
     Raises:
@@ -175,7 +176,15 @@ def main(
 def selection_facts(selection: Mapping[str, Any]) -> dict[str, str]:
     """Words for the rule that chose the DIM candidate."""
     loss = {"paper": "σ(bypass) − σ(induce)", "arditi": "refusal metric under ablation"}[selection["rule"]]
-    return {"loss": loss, **{key: f"{selection[key]:g}" for key in ("min_induce", "max_kl", "max_depth")}}
+    depths = selection["max_depth"]
+    shared = {f"{depth:g}" for depth in depths.values()}
+    each = listing(f"{depth:g} ({model_label(model)})" for model, depth in depths.items())
+    return {
+        "loss": loss,
+        "min_induce": f"{selection['min_induce']:g}",
+        "max_kl": f"{selection['max_kl']:g}",
+        "max_depth": shared.pop() if len(shared) == 1 else each,
+    }
 
 
 def show_section(

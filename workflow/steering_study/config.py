@@ -50,6 +50,7 @@ class ModelOptions:
     contexts: Mapping[str, str]
     refusal_tokens: Sequence[str] | None
     direction: Direction | None
+    max_depth: float | None  # share of the blocks that DIM candidates come from; None: that of the study
     circuit_step: int | None  # edges between two circuit sizes; None: shares of all edges
     top_edges: int
 
@@ -243,6 +244,7 @@ def model_options(name: str, options: Mapping[str, Mapping[str, Any]]) -> ModelO
         contexts=entry.get("contexts", {}),
         refusal_tokens=entry.get("refusal_tokens"),
         direction=Direction(**direction) if direction else None,
+        max_depth=entry.get("max_depth"),
         circuit_step=entry.get("circuits", {}).get("step"),
         top_edges=entry.get("circuits", {}).get("top_edges", 100),
     )

@@ -43,7 +43,15 @@ EXAMPLES = [
 @pytest.fixture(scope="module")
 def plan(settings: dict[str, Any]) -> Plan:
     """The config's plan, cut to two small steps."""
-    short = {"seed": 1, "steps": 2, "first_rms": 1.0, "token_share": 0.5, "max_noise": 1.0, "batch_size": 4, "warmup_steps": 1}
+    short = {
+        "seed": 1,
+        "steps": 2,
+        "first_rms": 1.0,
+        "token_share": 0.5,
+        "max_noise": 1.0,
+        "batch_size": 4,
+        "warmup_steps": 1,
+    }
     return Plan(**{**settings["plan"], **short})
 
 
@@ -209,11 +217,22 @@ def test_swapped_request_comes_from_one_other_row_and_nothing_else_changes():
 
 def test_noise_has_up_to_the_largest_norm_in_units_of_the_row():
     state = generator()
-    vectors = torch.stack([noise_vectors(RESIDUAL, 0.6, state) for _ in range(40)])
+    noise = {"tokens": torch.randn(9, RESIDUAL.shape[-1]), "token_share": 0.5}
+    vectors = torch.stack([noise_vectors(RESIDUAL, 0.6, state, **noise) for _ in range(40)])
     norms = vectors.norm(dim=-1) / RESIDUAL.norm(dim=-1).mean(dim=1)
     assert norms.max() <= 0.6 + 1e-6
     assert norms.max() > 0.5
     assert norms.min() < 0.1
+
+
+def test_all_tokens_or_none_point_along_differences_of_embeddings():
+    tokens = torch.zeros(9, RESIDUAL.shape[-1])
+    tokens[:, 0] = torch.arange(9.0)  # every difference lies along the first axis
+    along = noise_vectors(RESIDUAL, 0.6, generator(), tokens=tokens, token_share=1.0)
+    free = noise_vectors(RESIDUAL, 0.6, generator(), tokens=tokens, token_share=0.0)
+    assert not along[:, 1:].any()
+    assert along[:, 0].any()
+    assert free[:, 1:].any()
 
 
 def test_watched_streams_are_the_inputs_of_the_later_blocks(model, batch, plan):

@@ -246,6 +246,28 @@ rule summarise_circuit_text:
         "../scripts/summarise_circuit_text.py"
 
 
+rule draw_circuit_page:
+    """A page on which a reader looks at a model's circuits edge by edge."""
+    input:
+        top_edges=rules.summarise_circuits.output.top_edges,
+        template="workflow/report/circuit.html.j2",
+    output:
+        page="reports/circuits/{model}.html",
+    log:
+        "logs/{model}/draw_circuit_page.log",
+    benchmark:
+        "logs/benchmarks/{model}/draw_circuit_page.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("draw_circuit_page"),
+    script:
+        "../scripts/draw_circuit_page.py"
+
+
 CIRCUIT_TABLES = collect(
     [*rules.summarise_circuits.output, rules.summarise_circuit_text.output.circuit_asr], model=MODELS
 )

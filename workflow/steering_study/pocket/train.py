@@ -259,8 +259,8 @@ def noise_vectors(
         direction = torch.where(is_token, (pairs[:, 0] - pairs[:, 1]).to(residual), direction)
     scale = torch.rand(rows, 1, generator=generator).to(residual) * largest
     norm = residual.norm(dim=-1).mean(1, keepdim=True)
-    # A token drawn twice gives no direction: its row gets no vector.
-    return scale * norm * direction / (direction.norm(dim=-1, keepdim=True) + 1e-6)
+    least = 1e-6 if token_share > 0 else 0.0  # a token drawn twice gives no direction, and its row no vector
+    return scale * norm * direction / (direction.norm(dim=-1, keepdim=True) + least)
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, mixture: Mixture) -> Iterator[Batch]:

@@ -6,7 +6,7 @@
     interchanged   another method's circuit                                   complement   all edges outside the circuit
     random         uniform draws of twice the size                            without_*    all edges but those into a kind
 
-The first two rows are curves over the size grid; the others stand at the minimum-faithful size of `own`.
+The first five are curves over the size grid; the others stand at the minimum-faithful size of `own`.
 """
 
 from __future__ import annotations

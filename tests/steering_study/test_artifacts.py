@@ -8,6 +8,7 @@ import torch
 
 from steering_study.artifacts import (
     TABLES,
+    read_arrays,
     read_json,
     read_provenance,
     read_table,
@@ -126,6 +127,8 @@ def test_corrupt_tensor_file_is_named(tmp_path, tensors, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"means\.safetensors is not a readable safetensors file"):
         read_tensors(path)
+    with pytest.raises(ValueError, match="delete it and run again"):
+        read_arrays(path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -133,6 +136,8 @@ def test_tensor_without_finite_values_is_named(tmp_path, value):
     write_tensors(tmp_path / "v.safetensors", {"fine": torch.ones(2), "vector": torch.tensor([1.0, value])})
     with pytest.raises(ValueError, match="tensor 'vector' holds NaN or infinity"):
         read_tensors(tmp_path / "v.safetensors")
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        read_arrays(tmp_path / "v.safetensors")
 
 
 # Provenance and bytes

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -421,19 +421,9 @@ def read_tensors(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: if the file is corrupt or a value is not finite.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{path} is not a readable safetensors file ({error}); delete it and run again"
-        ) from error
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise ValueError(f"{path}: tensor {name!r} holds NaN or infinity; delete the file and run again")
-    return tensors
+    return _read_finite(path, load_file, lambda tensor: bool(tensor.isfinite().all()))
 
 
 def read_arrays(path: Path) -> dict[str, Any]:
@@ -443,19 +433,26 @@ def read_arrays(path: Path) -> dict[str, Any]:
         ValueError: if the file is corrupt or a value is not finite.
     """
     import numpy as np
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    return _read_finite(path, load_file, lambda array: bool(np.isfinite(array).all()))
+
+
+def _read_finite(
+    path: Path, load: Callable[[Path], dict[str, Any]], is_finite: Callable[[Any], bool]
+) -> dict[str, Any]:
+    from safetensors import SafetensorError
+
     try:
-        arrays = load_file(path)
+        found = load(path)
     except (SafetensorError, OSError) as error:
         raise ValueError(
             f"{path} is not a readable safetensors file ({error}); delete it and run again"
         ) from error
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise ValueError(f"{path}: array {name!r} holds NaN or infinity; delete the file and run again")
-    return arrays
+    for name, value in found.items():
+        if not is_finite(value):
+            raise ValueError(f"{path}: tensor {name!r} holds NaN or infinity; delete the file and run again")
+    return found
 
 
 def write_json(path: Path, value: Any) -> None:

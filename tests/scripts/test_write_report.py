@@ -32,6 +32,7 @@ def arguments(drawn_study, tmp_path):
         "rules": [drawn_study.rules],
         "root": drawn_study.root,
         "confidence": 0.95,
+        "faithful": 0.85,
         "selection": {
             "rule": "paper",
             "min_induce": 0.0,

@@ -9,7 +9,7 @@ from tests.reference.patching import run_circuit_slowly
 from tests.steering_study.steered_batches import PADDED, steered_batch
 
 from steering_study.circuits import nested_circuits
-from steering_study.faithfulness import METRIC, measure_circuits, measure_interchange
+from steering_study.faithfulness import measure_circuits, measure_interchange
 from steering_study.forced import forced_runs
 from steering_study.patching import run_patched
 from steering_study.traces import dense_deltas, source_deltas, whole_rows
@@ -101,7 +101,7 @@ def test_one_edge_into_the_lm_head_moves_its_input_alone(batch):
     found = interchange(batch, sets)
     (runs,) = forced_runs(steered, batch.prompts, batch.responses, batch_size=2)
     with torch.no_grad():
-        metric = runs.metrics(steered.head, [METRIC])[METRIC]
+        metric = runs.metrics(steered.head, ["logit_difference"])["logit_difference"]
         deltas = source_deltas(steered.blocks, runs.base, runs.steer, shift=runs.shift)
         change = dense_deltas(steered.blocks, deltas, slice(None))[:, src, runs.positions]
         expected = metric(steered.head, runs.base.final + change) - metric(steered.head, runs.base.final)

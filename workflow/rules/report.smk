@@ -88,6 +88,7 @@ rule write_report:
         models=MODELS,
         methods=METHODS,
         confidence=study.confidence,
+        faithful=study.circuits.faithful,
         selection=SELECTION,
         config_digest=CONFIG_DIGEST,
         code=code_digest("write_report"),

@@ -23,10 +23,7 @@ def main(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write the `rankings` table."""
-    shapes = read_json(card)
-    graph = Graph(
-        shapes["n_layers"], read_json(vector_card)["layer"], shapes["n_heads"], shapes["n_kv_heads"]
-    )
+    graph = Graph.of(read_json(card), layer=read_json(vector_card)["layer"])
     found = rank(graph, read_arrays(edge_scores), read_table(attribution, table="attribution"))
     write_table(rankings, rankings_table(found), table="rankings", provenance=provenance)
 

@@ -53,7 +53,7 @@ def main(
     doses = {condition: [value] for condition, value in read_json(coefficients).items()}
     requests = steered_requests(chosen, layers=[layer], coefficients=doses)
 
-    graph = Graph(model.card.n_layers, layer, model.card.n_heads, model.card.n_kv_heads)
+    graph = Graph.of(vars(model.card), layer=layer)
     size = minimum_size(read_table(circuit_runs, table="circuit_runs"), threshold=threshold)
     ranking = own_ranking(read_rankings(read_table(rankings, table="rankings")))
     circuit = curve(graph, ranking, method, [size])[0].mask

@@ -32,10 +32,7 @@ def main(
     Args:
         carried: verdicts by method and what carries steering: circuit, complement, all.
     """
-    shapes = read_json(card)
-    graph = Graph(
-        shapes["n_layers"], read_json(vector_card)["layer"], shapes["n_heads"], shapes["n_kv_heads"]
-    )
+    graph = Graph.of(read_json(card), layer=read_json(vector_card)["layer"])
     smallest = read_table(faithfulness, table="faithfulness").query("minimum").groupby("vector_method")
     sizes = smallest["n_edges"].first()
     unsteered, parts = read_table(base, table="verdicts"), []

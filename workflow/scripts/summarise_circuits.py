@@ -46,10 +46,7 @@ def main(
     Args:
         tables: files by table (attribution, rankings, circuit_runs, interchange) and method.
     """
-    shapes = read_json(card)
-    graph = Graph(
-        shapes["n_layers"], read_json(vector_card)["layer"], shapes["n_heads"], shapes["n_kv_heads"]
-    )
+    graph = Graph.of(read_json(card), layer=read_json(vector_card)["layer"])
     read = {
         table: {method: read_table(path, table=table) for method, path in files.items()}
         for table, files in tables.items()

@@ -123,6 +123,7 @@ def main(
     rules: Sequence[Path],
     root: Path,
     confidence: float,
+    faithful: float,
     selection: Mapping[str, Any],
     config_digest: str,
     out: Path,
@@ -134,6 +135,7 @@ def main(
         rules: files with the rules that made the tables.
         root: folder that the paths of `steering_study.report.sections` start from.
         confidence: level of every interval.
+        faithful: faithfulness that the minimum-faithful circuit reaches.
         selection: rule, min_induce, max_kl and, by model, max_depth of the choice of the DIM candidate.
         config_digest: names the merged config of this run.
 
@@ -149,7 +151,11 @@ def main(
             rules,
             root=root,
             link=link,
-            facts={"confidence": percent(confidence), **selection_facts(selection)},
+            facts={
+                "confidence": percent(confidence),
+                "faithful": f"{faithful:g}",
+                **selection_facts(selection),
+            },
         )
         for section in report.sections
     ]
@@ -310,6 +316,7 @@ if "snakemake" in globals():
             rules=[Path(path) for path in snakemake.input.rules],
             root=Path(),
             confidence=snakemake.params.confidence,
+            faithful=snakemake.params.faithful,
             selection=snakemake.params.selection,
             config_digest=snakemake.params.config_digest,
             out=Path(snakemake.output[0]),

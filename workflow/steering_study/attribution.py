@@ -201,19 +201,21 @@ def attribute(
     chosen = runs.metrics(steered.head, metrics)
     with torch.no_grad():
         deltas = source_deltas(steered.blocks, runs.base, runs.steer, shift=runs.shift)
+        changes = {
+            name: (metric(steered.head, runs.steer.final) - metric(steered.head, runs.base.final)).sum(-1)
+            for name, metric in chosen.items()
+        }
     totals: dict[str, Scores] = {}
     for start in range(0, len(rule.nodes), steps_per_pass):
         some = slice(start, start + steps_per_pass)
         part = Quadrature(rule.nodes[some], rule.weights[some])
         for name, gradients in _path_gradients(steered, runs, chosen, part):
-            metric = chosen[name]
             with torch.no_grad():
-                gap = metric(steered.head, runs.steer.final) - metric(steered.head, runs.base.final)
                 found = Scores(
                     _contract(steered, deltas, gradients, max_values=max_values),
                     (runs.shift * gradients.resid).sum(1),
-                    metric.mask.sum(-1),
-                    gap.sum(-1),
+                    chosen[name].mask.sum(-1),
+                    changes[name],
                 )
             totals[name] = totals[name] + found if name in totals else found
     return totals

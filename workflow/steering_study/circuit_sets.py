@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from steering_study.circuits import birth_order, edge_set, prune, random_circuits, rank_edges
 from steering_study.graph import Graph
 
-MAIN_METRIC = "logit_difference"
+MAIN_METRIC = "logit_difference"  # in which faithfulness is measured, whatever ranks the edges
 WITHOUT = {
     "without_q": ("attn_q",),
     "without_k": ("attn_k",),

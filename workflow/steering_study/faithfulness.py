@@ -16,12 +16,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from steering_study.circuit_sets import MAIN_METRIC
 from steering_study.forced import ForcedRuns, SteeredModel, forced_runs
 from steering_study.patching import SteeredEdges, run_patched
 from steering_study.prompts import TokenIds
 from steering_study.traces import dense_deltas, source_deltas, whole_rows
-
-METRIC = "logit_difference"  # in which faithfulness is measured, whatever ranked the edges
 
 
 def measure_circuits(
@@ -48,7 +47,7 @@ def measure_circuits(
     masks = torch.from_numpy(circuits[order])
     parts = []
     for runs in forced_runs(steered, prompts, responses, batch_size=batch_size):
-        metric = runs.metrics(steered.head, [METRIC])[METRIC]
+        metric = runs.metrics(steered.head, [MAIN_METRIC])[MAIN_METRIC]
         with torch.no_grad():
             base, steer = (metric(steered.head, run.final).sum(-1) for run in (runs.base, runs.steer))
             values = torch.cat(
@@ -94,7 +93,7 @@ def measure_interchange(
     chosen, others = torch.from_numpy(sets), torch.from_numpy(graph.edge_mask & ~sets)
     others[:, 0] = False  # resid_steer itself stays at base
     for runs in forced_runs(steered, prompts, responses, batch_size=batch_size):
-        metric, device = runs.metrics(steered.head, [METRIC])[METRIC], runs.shift.device
+        metric, device = runs.metrics(steered.head, [MAIN_METRIC])[MAIN_METRIC], runs.shift.device
         with torch.no_grad():
             deltas = source_deltas(steered.blocks, runs.base, runs.steer, shift=runs.shift)
             dense = dense_deltas(steered.blocks, deltas, slice(None))

@@ -32,8 +32,7 @@ class SteeredModel:
     @cached_property
     def graph(self) -> Graph:
         """Its graph."""
-        card = self.model.card
-        return Graph(card.n_layers, self.layer, card.n_heads, card.n_kv_heads)
+        return Graph.of(vars(self.model.card), layer=self.layer)
 
     @cached_property
     def blocks(self) -> tuple[BlockWeights, ...]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -36,6 +37,11 @@ class Graph:
             raise ValueError(f"layer={self.layer} is outside 0..{self.n_layers - 1}")
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"n_heads={self.n_heads} is no multiple of n_kv_heads={self.n_kv_heads}")
+
+    @classmethod
+    def of(cls, card: Mapping[str, Any], *, layer: int) -> Graph:
+        """The graph of the model of a card, steered at a layer."""
+        return cls(card["n_layers"], layer, card["n_heads"], card["n_kv_heads"])
 
     @property
     def n_blocks(self) -> int:

@@ -59,9 +59,8 @@ class _PatchedDecoder:
         circuit: Bool[Tensor, "src dst"],
         shift: Float[Tensor, "d_model"],
     ) -> None:
-        card = model.card
         self._model, self._layer, self._shift = model, layer, shift
-        self._graph = Graph(card.n_layers, layer, card.n_heads, card.n_kv_heads)
+        self._graph = Graph.of(vars(model.card), layer=layer)
         self._circuit = circuit[None]
         self._weights, self._head = read_blocks(model, layer=layer), read_head(model)
         self._below = DynamicCache(config=model.hf_config)

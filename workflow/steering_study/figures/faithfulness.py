@@ -12,7 +12,6 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from steering_study.figures import theme
 
-MAIN_METRIC = "logit_difference"
 SETS = ("harmful_steer", "harmful_base", "harmless_steer", "harmless_base")
 RANKING_LABELS = {
     "own": "four sets pooled, |score|",

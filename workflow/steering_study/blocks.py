@@ -3,7 +3,7 @@
     q_h = norm(x) W_Q^h      k_g = norm(x) W_K^g      v_g = norm(x) W_V^g              x: resid_pre
     z_h = softmax(cap(rope(q_h) rope(k_g)^T * scale) + mask) v_g                       g: the KV head of h
     attn_out = post(sum_h z_h W_O^h)
-    mlp_out  = post(mlp(norm(resid_mid)))
+    mlp_out  = post(neurons(norm(resid_mid)) W_out)
 
 Every head may be given an input of its own, which the modules of a model do not offer. `post` is Gemma's second norm,
 elsewhere the identity. Norms divide by the root mean square of a row, in float32 or finer.
@@ -38,7 +38,8 @@ class BlockWeights:
     ln2_post: Float[Tensor, "d_model"] | None
     q_norm: Float[Tensor, "d_head"] | None
     k_norm: Float[Tensor, "d_head"] | None
-    mlp: Callable[[Tensor], Tensor]
+    neurons: Callable[[Tensor], Tensor]  # of the MLP, [... d_model] -> [... d_mlp]
+    W_out: Float[Tensor, "d_mlp d_model"]
     eps: float
     scale: float  # of the attention scores
     cap: float | None  # soft-cap of the attention scores
@@ -191,8 +192,26 @@ def mlp_out(
     weights: BlockWeights, resid_mid: Float[Tensor, "*rows d_model"]
 ) -> Float[Tensor, "*rows d_model"]:
     """What the MLP adds to the residual stream."""
-    hidden = weights.mlp(normed(resid_mid, weights.ln2, eps=weights.eps))
-    return normed(hidden, weights.ln2_post, eps=weights.eps)
+    return mlp_of(weights, normed(resid_mid, weights.ln2, eps=weights.eps))
+
+
+def mlp_of(
+    weights: BlockWeights, hidden: Float[Tensor, "*rows d_model"]
+) -> Float[Tensor, "*rows d_model"]:
+    """The same from the normed input."""
+    return normed(weights.neurons(hidden) @ weights.W_out, weights.ln2_post, eps=weights.eps)
+
+
+def direct_term(
+    shift: Float[Tensor, "*rows d_model"],
+    resid: Float[Tensor, "*rows d_model"],
+    gamma: Float[Tensor, "d_model"],
+    *,
+    eps: float,
+) -> Float[Tensor, "*rows d_model"]:
+    """What a vector that was added to a residual contributes to its norm: shift * gamma / rms(resid) (METHOD 5)."""
+    wide = widened(resid.dtype)
+    return (shift.to(wide) * gamma.to(wide) / rms(resid, eps=eps)).to(resid.dtype)
 
 
 def scaled_z(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -68,16 +68,36 @@ def generate(
                 f"steering has {len(steering.layers)} rows, expected one a prompt ({len(prompts)})"
             )
         check_steering(steering, n_layers=model.card.n_layers, d_model=model.card.d_model)
-    responses: list[Response | None] = [None] * len(prompts)
-    with tqdm(total=len(prompts), desc=label, unit="text", disable=None, leave=False) as progress:
+
+    def respond(rows: list[int], batch: Batch, limit: int) -> list[Response]:
+        return _generate_batch(model, batch, steering.select(rows) if steering else None, limit)
+
+    sizes = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
+    return decode_batches(model, prompts, respond, label=label, **sizes)
+
+
+def decode_batches(
+    model: ChatModel,
+    prompts: Sequence[TokenIds],
+    respond: Callable[[list[int], Batch, int], list[Response]],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    label: str,
+) -> list[Response]:
+    """Responses to all prompts in their order, made batch by batch, longest prompts first.
+
+    Args:
+        respond: responses of a batch, from its rows of `prompts`, its tokens and the most tokens that it may take.
+    """
+    responses: dict[int, Response] = {}
+    with torch.no_grad(), tqdm(total=len(prompts), desc=label, unit="text", disable=None, leave=False) as bar:
         for rows in batches_by_length(prompts, batch_size=batch_size):
             batch = left_pad([prompts[i] for i in rows], pad=model.pad_id, device=model.device)
-            part = steering.select(rows) if steering is not None else None
             limit = min(max_new_tokens, model.card.context - batch.ids.shape[1])
-            for i, response in zip(rows, _generate_batch(model, batch, part, limit), strict=True):
-                responses[i] = response
-            progress.update(len(rows))
-    return [response for response in responses if response is not None]
+            responses.update(zip(rows, respond(rows, batch, limit), strict=True))
+            bar.update(len(rows))
+    return [responses[i] for i in range(len(prompts))]
 
 
 def _generate_batch(

@@ -38,7 +38,7 @@ def _window(model: ChatModel, layer: int) -> int | None:
 
 
 def _read_block(model: ChatModel, block: Any, *, window: int | None) -> BlockWeights:
-    attn = block.attn
+    attn, mlp = block.attn, block.mlp.original_component
     return BlockWeights(
         W_Q=attn.W_Q,
         W_K=attn.W_K,
@@ -53,7 +53,8 @@ def _read_block(model: ChatModel, block: Any, *, window: int | None) -> BlockWei
         ln2_post=_factor(block.ln2_post) if hasattr(block, "ln2_post") else None,
         q_norm=attn.q_norm.weight if hasattr(attn, "q_norm") else None,
         k_norm=attn.k_norm.weight if hasattr(attn, "k_norm") else None,
-        mlp=block.mlp,
+        neurons=lambda hidden: mlp.act_fn(mlp.gate_proj(hidden)) * mlp.up_proj(hidden),
+        W_out=mlp.down_proj.weight.T,
         eps=model.hf_config.rms_norm_eps,
         scale=attn.original_component.scaling,
         cap=getattr(model.hf_config, "attn_logit_softcapping", None),

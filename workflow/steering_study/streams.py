@@ -1,0 +1,103 @@
+"""What decoding in several streams shares: the blocks below the steering layer, and attention with a memory.
+
+Below the layer all streams see the same tokens, so these blocks run once, through the model itself; from the layer on
+`blocks` computes, and each stream has rows of its own in one batch.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import DynamicCache
+
+from steering_study.blocks import BlockWeights, Rope, causal_mask, mix, rotate
+from steering_study.models import ChatModel
+
+
+class LowerBlocks:
+    """The blocks below the steering layer, with their keys and values."""
+
+    def __init__(self, model: ChatModel, *, layer: int) -> None:
+        self._model, self._layer = model, layer
+        self._cache = DynamicCache(config=model.hf_config)
+
+    def run(
+        self,
+        ids: Int[Tensor, "batch new"],
+        mask: Int[Tensor, "batch pos"],
+        positions: Int[Tensor, "batch new"],
+    ) -> tuple[Float[Tensor, "batch new d_model"], Rope]:
+        """Residuals that enter the steering layer at the new tokens, and their rotary embedding."""
+        resid = self._model.bridge(
+            ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=self._cache,
+            stop_at_layer=self._layer,
+        )
+        return resid, self._model.bridge.original_model.model.rotary_emb(resid, positions)  # pyright: ignore
+
+    def select(self, rows: Int[Tensor, "row"]) -> None:
+        """Forget all rows but these."""
+        self._cache.batch_select_indices(rows)
+
+
+class CachedAttention:
+    """Attention that remembers rotated keys and values of each block; call `begin` before each step."""
+
+    def __init__(self) -> None:
+        self._cache: dict[int, _KeysAndValues] = {}
+
+    def begin(self, rope: Rope, seen: Int[Tensor, "batch pos"]) -> None:
+        """Set the rotary embedding of the new positions, and which tokens so far are real."""
+        self._rope, self._seen = rope, seen
+        self._masks: dict[int | None, Tensor] = {}
+
+    def __call__(self, i: int, block: BlockWeights, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The z at the new positions of block i, counted from the steering layer."""
+        k = rotate(k, block.k_norm, self._rope, block.eps)
+        keys, values = self._cache.setdefault(i, _KeysAndValues()).add(k, v)
+        if block.window not in self._masks:
+            self._masks[block.window] = causal_mask(self._seen, n_queries=q.shape[1], window=block.window)
+        q = rotate(q, block.q_norm, self._rope, block.eps)
+        return mix(block, q, keys, values, mask=self._masks[block.window])
+
+    def select(self, rows: Int[Tensor, "row"]) -> None:
+        """Forget all rows but these."""
+        for cache in self._cache.values():
+            cache.select(rows)
+
+
+class _KeysAndValues:
+    """Keys and values of one block, in buffers that double: a token costs the same however many went before."""
+
+    def __init__(self) -> None:
+        self._buffers: tuple[Tensor, Tensor] | None = None
+        self._used = 0
+
+    def add(
+        self, k: Float[Tensor, "batch new kv_head d_head"], v: Float[Tensor, "batch new kv_head d_head"]
+    ) -> tuple[Float[Tensor, "batch key kv_head d_head"], Float[Tensor, "batch key kv_head d_head"]]:
+        """All keys and values, the new ones among them."""
+        start, self._used = self._used, self._used + k.shape[1]
+        if self._buffers is None or self._buffers[0].shape[1] < self._used:
+            self._grow(k)
+        assert self._buffers is not None
+        for buffer, new in zip(self._buffers, (k, v), strict=True):
+            buffer[:, start : self._used] = new
+        keys, values = self._buffers
+        return keys[:, : self._used], values[:, : self._used]
+
+    def select(self, rows: Int[Tensor, "row"]) -> None:
+        if self._buffers is not None:
+            keys, values = self._buffers
+            self._buffers = keys[rows], values[rows]
+
+    def _grow(self, like: Tensor) -> None:
+        n_rows, _, n_heads, d_head = like.shape
+        old = self._buffers
+        keys, values = (like.new_empty(n_rows, 2 * self._used, n_heads, d_head) for _ in range(2))
+        if old is not None:
+            kept = old[0].shape[1]
+            keys[:, :kept], values[:, :kept] = old
+        self._buffers = keys, values

@@ -15,6 +15,9 @@ ROOT = Path(os.environ.get("STEERING_STUDY_RESULTS", "results"))
 MODELS = [name for name in os.environ.get("STEERING_STUDY_MODELS", "").split(",") if name]
 METHODS = [name for name in os.environ.get("STEERING_STUDY_METHODS", "").split(",") if name]
 CIRCUIT_METHODS = [name for name in os.environ.get("STEERING_STUDY_CIRCUIT_METHODS", "").split(",") if name]
+ATTENTION_METHODS = [
+    name for name in os.environ.get("STEERING_STUDY_ATTENTION_METHODS", "").split(",") if name
+]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.steering_study.attention_frames import (
+    SETTINGS,
+    ablation_summaries,
+    decompositions,
+    frozen_verdicts,
+)
 from tests.steering_study.circuit_frames import circuit_summaries
 
 from steering_study.artifacts import TABLES, write_json, write_table
@@ -40,6 +46,10 @@ RULES = (
     "pair_responses",
     "select_vector",
     "summarise_circuits",
+    "freeze_attention",
+    "summarise_ablations",
+    "average_ablations",
+    "join_decompositions",
 )
 METHODS = ("dim", "ntp", "random")
 GRID = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0)
@@ -131,12 +141,22 @@ def make_study(root: Path, *, n: int = 20, models: tuple[str, ...] = MODELS) -> 
         table="prompts",
         provenance={"rule": "prepare_prompts"},
     )
-    for place, model in enumerate(models):
-        write_model(root / "results" / model, model, prompts, rng=np.random.default_rng(place))
+    frozen = {
+        model: write_model(root / "results" / model, model, prompts, rng=np.random.default_rng(place))
+        for place, model in enumerate(models)
+    }
+    _, means = ablation_summaries(frozen)
+    write_table(
+        root / "results/summary/ablations.parquet",
+        means,
+        table="ablation_means",
+        provenance={"rule": "average_ablations"},
+    )
     return FakeStudy(root, models, rules, ROOT / "workflow/report/sections.yaml")
 
 
-def write_model(folder: Path, model: str, prompts: pd.DataFrame, *, rng: np.random.Generator) -> None:
+def write_model(folder: Path, model: str, prompts: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
+    """Write a model's results; its verdicts under ablations."""
     write_json(folder / "model.json", card(model))
 
     def write(name: str, frame: pd.DataFrame, table: str, rule: str) -> None:
@@ -167,6 +187,15 @@ def write_model(folder: Path, model: str, prompts: pd.DataFrame, *, rng: np.rand
     write("bystanders.parquet", bystanders(model), "bystanders", "summarise_steering")
     for name, table in circuit_summaries(("dim", "ntp")).items():
         write(f"{name}.parquet", table, name, "summarise_circuits")
+    for name, table in decompositions(("dim", "ntp"), rng).items():
+        write(f"{name}.parquet", table, name, "join_decompositions")
+    frozen = frozen_verdicts(steered, "dim", rng)
+    (ablations,) = ablation_summaries({model: frozen})[0].values()
+    write("ablations.parquet", ablations, "ablations", "summarise_ablations")
+    write("dim/frozen/settings.parquet", SETTINGS, "frozen_settings", "freeze_attention")
+    write("dim/frozen/responses.parquet", frozen[list(TABLES["responses"])], "responses", "freeze_attention")
+    write("dim/frozen/verdicts.parquet", frozen[list(TABLES["verdicts"])], "verdicts", "judge_responses")
+    return frozen
 
 
 def bystanders(model: str) -> pd.DataFrame:
@@ -314,7 +343,7 @@ def answers(prompts: pd.DataFrame, rng: np.random.Generator, *, steered: bool) -
         rows.append(
             {"prompt_id": row.id, "dataset": row.source, "split": "test", "label": row.label,
              "method": "dim" if steered else "none", "condition": condition, "layer": 3 if steered else -1,
-             "coefficient": {"base": 0.0, "induce": 1.0, "bypass": -1.0}[condition], "prompt": row.text, "text": text,
+             "coefficient": {"base": 0.0, "induce": 1.0, "bypass": -1.0}[condition], "setting": 0, "prompt": row.text, "text": text,
              "token_ids": [1, 2], "logprobs": [-0.1, -0.2], "finished": True,
              "logprob_refused": -0.2, "logprob_complied": -0.2, "judge": "phrases", "refused": refused,
              "score": float(refused), "looping": degenerate, "logprob_mean": -0.2, "logprob_floor": -2.0,

@@ -50,7 +50,13 @@ def shift(tiny):
 
 def frozen(tiny, prompts, treatments, *, batch_size=4, layer=LAYER):
     found = generate_frozen(
-        tiny.model, prompts, treatments, layer=layer, max_new_tokens=N_NEW, batch_size=batch_size, label="test"
+        tiny.model,
+        prompts,
+        treatments,
+        layer=layer,
+        max_new_tokens=N_NEW,
+        batch_size=batch_size,
+        label="test",
     )
     return [response.token_ids for response in found]
 

@@ -16,8 +16,8 @@ PACKAGE = "steering_study"
 ROOT = Path(steering_study.__file__).parent
 SCRIPTS = ROOT.parent / "scripts"
 
-PURE = {"graph", "blocks", "metrics", "circuits", "ov", "sparsify", "overlap", "stats"}
-MODEL_LAYER = {"runs", "hooks", "prompts", "models", "weights", "tails", "traces", "forced"}
+PURE = {"ablations", "graph", "blocks", "metrics", "circuits", "ov", "sparsify", "overlap", "stats"}
+MODEL_LAYER = {"runs", "hooks", "prompts", "models", "weights", "tails", "traces", "streams", "forced"}
 PROCEDURES = {
     "vectors",
     "judges",
@@ -29,6 +29,10 @@ PROCEDURES = {
     "faithfulness",
     "lockstep",
     "freezing",
+    "decomposition",
+    "neurons",
+    "ablation_tables",
+    "lens_tables",
     "generation",
     "summaries",
     "prompt_sets",
@@ -57,6 +61,9 @@ LIGHT_SCRIPTS = (
     "build_circuits",
     "summarise_circuits",
     "summarise_circuit_text",
+    "summarise_ablations",
+    "average_ablations",
+    "join_decompositions",
     "draw_figures",
     "write_report",
 )

@@ -202,6 +202,17 @@ rule check_results:
             method=CIRCUIT_METHODS,
             table=["circuit_runs", "rankings", "attribution"],
         ),
+        collect(
+            "results/{model}/{table}.parquet",
+            model=MODELS,
+            table=["ablations", "nodes", "svv_tokens", "svv_concepts"],
+        ),
+        collect(
+            "results/{model}/{method}/frozen/{table}.parquet",
+            model=MODELS,
+            method=ATTENTION_METHODS,
+            table=["responses", "settings"],
+        ),
         tests=RESULT_TESTS,
     output:
         outcome="results/checks.json",
@@ -219,6 +230,7 @@ rule check_results:
         models=MODELS,
         methods=METHODS,
         circuit_methods=CIRCUIT_METHODS,
+        attention_methods=ATTENTION_METHODS,
         code=code_digest("check_results"),
     script:
         "../scripts/check_results.py"

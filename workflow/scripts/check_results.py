@@ -21,6 +21,7 @@ def main(
     models: Sequence[str],
     methods: Sequence[str],
     circuit_methods: Sequence[str],
+    attention_methods: Sequence[str],
     outcome: Path,
 ) -> None:
     """Write what was checked.
@@ -36,6 +37,7 @@ def main(
         "STEERING_STUDY_MODELS": ",".join(models),
         "STEERING_STUDY_METHODS": ",".join(methods),
         "STEERING_STUDY_CIRCUIT_METHODS": ",".join(circuit_methods),
+        "STEERING_STUDY_ATTENTION_METHODS": ",".join(attention_methods),
         "PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")]),
     }
     outcome.parent.mkdir(parents=True, exist_ok=True)
@@ -63,5 +65,6 @@ if "snakemake" in globals():
             models=snakemake.params.models,
             methods=snakemake.params.methods,
             circuit_methods=snakemake.params.circuit_methods,
+            attention_methods=snakemake.params.attention_methods,
             outcome=Path(snakemake.output.outcome),
         )

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from steering_study.artifacts import read_json, replacing
+from steering_study.figures.ablations import plot_ablations, plot_scopes
 from steering_study.figures.attack_success import plot_asr
 from steering_study.figures.candidates import plot_candidates
 from steering_study.figures.circuit_drawing import plot_circuits
@@ -20,7 +21,9 @@ from steering_study.figures.overlap import plot_exchange, plot_overlap
 from steering_study.figures.side_effects import plot_side_effects
 from steering_study.figures.theme import use_theme
 from steering_study.figures.training import plot_training
+from steering_study.figures.value_vectors import plot_attention_maps, plot_concepts, plot_explained
 from steering_study.jobs import job
+from steering_study.report.attention import attention_frames
 from steering_study.report.circuits import circuits_frames
 from steering_study.report.frames import read_tables, write_frame
 from steering_study.report.sections import read_report
@@ -35,6 +38,7 @@ FRAMES: dict[str, Callable[..., dict[str, pd.DataFrame]]] = {
     "steering": steering_frames,
     "vectors": vectors_frames,
     "circuits": circuits_frames,
+    "attention": attention_frames,
 }
 FIGURES: dict[str, Callable[..., Figure]] = {
     "candidates": plot_candidates,
@@ -52,6 +56,11 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "overlap": plot_overlap,
     "drawings": plot_circuits,
     "exact": plot_interchange,
+    "ablations": plot_ablations,
+    "scopes": plot_scopes,
+    "explained": plot_explained,
+    "concepts": plot_concepts,
+    "attention_maps": plot_attention_maps,
 }
 
 # Nothing in a file may tell when or by which version it was written

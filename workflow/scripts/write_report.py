@@ -13,6 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from steering_study.artifacts import read_json, read_provenance, read_table, replacing
+from steering_study.figures.ablations import (
+    table_ablation_means,
+    table_ablations,
+    table_frozen_examples,
+)
 from steering_study.figures.circuit_tables import (
     table_fit,
     table_groups,
@@ -30,8 +35,10 @@ from steering_study.figures.tables import (
     table_trials,
 )
 from steering_study.figures.theme import model_label
+from steering_study.figures.value_vectors import table_concepts, table_mlps, table_neurons, table_tokens
 from steering_study.figures.words import listing, percent
 from steering_study.jobs import job
+from steering_study.report.attention import attention_facts, attention_leads
 from steering_study.report.circuits import circuits_facts, circuits_leads
 from steering_study.report.frames import read_frame
 from steering_study.report.sections import (
@@ -56,11 +63,13 @@ LEADS: dict[str, Callable[[Mapping[str, pd.DataFrame]], list[str]]] = {
     "steering": steering_leads,
     "vectors": vectors_leads,
     "circuits": circuits_leads,
+    "attention": attention_leads,
 }
 FACTS: dict[str, Callable[[Mapping[str, pd.DataFrame]], dict[str, str]]] = {
     "steering": steering_facts,
     "vectors": vectors_facts,
     "circuits": circuits_facts,
+    "attention": attention_facts,
 }
 TABLES: dict[str, Callable[..., Markup]] = {
     "table2": table_asr,
@@ -75,6 +84,13 @@ TABLES: dict[str, Callable[..., Markup]] = {
     "fit": table_fit,
     "groups": table_groups,
     "sets": table_sets,
+    "table1": table_ablations,
+    "ablation_means": table_ablation_means,
+    "frozen_examples": table_frozen_examples,
+    "svv_tokens": table_tokens,
+    "svv_concepts": table_concepts,
+    "mlps": table_mlps,
+    "neurons": table_neurons,
 }
 
 

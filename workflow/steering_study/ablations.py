@@ -74,7 +74,9 @@ def parse_ablation(name: str) -> Ablation:
             raise ValueError(f"ablation {name!r}: {part!r} is unknown{_nearest(part)}")
     for first, second in (("ov", "svv"), MLP_PARTS):
         if first in parts and second in parts:
-            raise ValueError(f"ablation {name!r}: {first} and {second} change the same input; take one of them")
+            raise ValueError(
+                f"ablation {name!r}: {first} and {second} change the same input; take one of them"
+            )
     letters = "".join(ATTENTION_PARTS.get(part, "") for part in parts)
     ablation = Ablation(
         name,
@@ -148,14 +150,14 @@ def _check_nodes(ablation: Ablation) -> None:
     for node in ablation.nodes:
         found = _NODE.fullmatch(node)
         if found is None or (found["kind"] == "m" and found["head"]):
-            raise ValueError(
-                f"ablation {ablation.name!r}: {node!r} is no node; expected a5, a5.h1 or m5"
-            )
+            raise ValueError(f"ablation {ablation.name!r}: {node!r} is no node; expected a5, a5.h1 or m5")
         if not kinds[found["kind"]]:
             raise ValueError(f"ablation {ablation.name!r}: no part of it touches {node}")
     for kind, touched in kinds.items():
         if ablation.nodes and touched and not any(node.startswith(kind) for node in ablation.nodes):
-            raise ValueError(f"ablation {ablation.name!r}: a part of it has no node; expected one like {kind}5")
+            raise ValueError(
+                f"ablation {ablation.name!r}: a part of it has no node; expected one like {kind}5"
+            )
 
 
 def _nearest(part: str, known: Sequence[str] = ("none", *PARTS)) -> str:

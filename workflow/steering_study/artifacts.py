@@ -40,6 +40,7 @@ TABLES: dict[str, dict[str, str]] = {
         "condition": "string",  # base, induce, bypass
         "layer": "int64",  # -1 where nothing is steered
         "coefficient": "float64",
+        "setting": "int64",  # row of the run's table of settings; 0 where a run has one alone
         "prompt": "string",
         "text": "string",
         "token_ids": "list<int64>",
@@ -57,6 +58,7 @@ TABLES: dict[str, dict[str, str]] = {
         "condition": "string",
         "layer": "int64",
         "coefficient": "float64",
+        "setting": "int64",
         "judge": "string",
         "refused": "bool",
         "score": "float64",
@@ -332,6 +334,99 @@ TABLES: dict[str, dict[str, str]] = {
         "asr_high": "float64",
         "degenerate_rate": "float64",
     },
+    "frozen_settings": {
+        "setting": "int64",
+        "scope": "string",  # positions that the vector is added at: all, prompt, response
+        "ablation": "string",
+    },
+    "ablations": {
+        "method": "string",
+        "scope": "string",
+        "ablation": "string",
+        "dataset": "string",
+        "n": "int64",
+        "asr": "float64",
+        "asr_low": "float64",
+        "asr_high": "float64",
+        "change_points": "float64",  # of ASR against none at the same scope; positive: steering weakened
+        "degenerate_rate": "float64",
+        "condition": "string",
+        "change_low": "float64",
+        "change_high": "float64",
+        "p_value": "float64",  # McNemar, exact
+    },
+    "ablation_means": {
+        "method": "string",
+        "scope": "string",
+        "ablation": "string",
+        "n_cells": "int64",  # models x main test sets
+        "n": "int64",  # texts of all cells
+        "change_points": "float64",  # mean of the cells'
+        "change_low": "float64",
+        "change_high": "float64",
+        "degenerate_points": "float64",  # mean change of the degenerate share
+    },
+    "nodes": {
+        "method": "string",
+        "node": "string",  # a5.h1; a5, the attention of a block as a whole; m5
+        "kind": "string",  # attn_head, attn, mlp
+        "block": "int64",
+        "head": "int64",  # -1 but for heads
+        "ie": "float64",  # indirect effect of the node, logits a position
+        "ie_direct": "float64",  # of its edge to the LM head alone
+        "norm_share": "float64",  # of its change, explained by the vector's direct term
+        "cosine": "float64",
+        "moved": "float64",  # total variation of a head's attention weights
+        "n_positions": "int64",
+    },
+    "svv_tokens": {
+        "method": "string",
+        "source": "string",  # vector, a5.h1, sum
+        "rank": "int64",
+        "token": "string",
+        "logit": "float64",
+        "sign": "int64",  # 1: the tokens that it promotes; -1: those that it suppresses
+        "token_id": "int64",
+        "in_words": "bool",  # one of the concept words
+    },
+    "svv_concepts": {
+        "method": "string",
+        "source": "string",
+        "block": "int64",  # -1 but for heads
+        "head": "int64",
+        "sign": "int64",  # 1: top tokens; -1: top tokens of its negative
+        "ie": "float64",
+        "n_tokens": "int64",
+        "n_words": "int64",  # of them in the word list
+        "concept_score": "float64",
+        "chance": "float64",
+        "p_value": "float64",  # hypergeometric tail
+        "cosine": "float64",  # with the vector
+        "norm": "float64",
+    },
+    "neurons": {
+        "method": "string",
+        "block": "int64",
+        "neuron": "int64",
+        "rank": "int64",  # by |ie|, in the whole model
+        "ie": "float64",  # logits a position
+        "share": "float64",  # of the sum of |ie| over all neurons of the model
+        "promotes": "list<string>",
+        "suppresses": "list<string>",
+        "n_positions": "int64",
+    },
+    "attention_maps": {
+        "method": "string",
+        "prompt_id": "string",
+        "label": "string",
+        "node": "string",
+        "run": "string",  # base, steer
+        "query": "int64",
+        "key": "int64",
+        "query_token": "string",
+        "key_token": "string",
+        "weight": "float64",
+    },
 }
 
 _ARROW = {
@@ -339,6 +434,7 @@ _ARROW = {
     "int64": pa.int64(),
     "float64": pa.float64(),
     "bool": pa.bool_(),
+    "list<string>": pa.list_(pa.string()),
     "list<int64>": pa.list_(pa.int64()),
     "list<float64>": pa.list_(pa.float64()),
 }

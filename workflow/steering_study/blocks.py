@@ -153,19 +153,43 @@ def mix(
     Args:
         mask: 0 where a query sees a key, very negative elsewhere; a row of padding sees nothing and gets finite junk.
     """
-    group = weights.n_heads // weights.n_kv_heads
-    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-    bias = torch.zeros_like(mask, dtype=q.dtype).masked_fill(mask < 0, torch.finfo(q.dtype).min / 4)
     if weights.cap is None:
         z = torch.nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=bias, scale=weights.scale, enable_gqa=group > 1
+            q.transpose(1, 2),
+            k.transpose(1, 2),
+            v.transpose(1, 2),
+            attn_mask=_bias(mask, q.dtype),
+            scale=weights.scale,
+            enable_gqa=weights.n_heads > weights.n_kv_heads,
         )
         return z.transpose(1, 2)
-    k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
-    scores = (q @ k.transpose(-1, -2)) * weights.scale
-    scores = weights.cap * torch.tanh(scores / weights.cap) + bias
-    pattern = scores.softmax(-1, dtype=widened(scores.dtype)).to(v.dtype)
-    return (pattern @ v).transpose(1, 2)
+    weights_of_keys = pattern(weights, q, k, mask=mask).to(v.dtype)
+    return (weights_of_keys @ per_head(weights, v).transpose(1, 2)).transpose(1, 2)
+
+
+def pattern(
+    weights: BlockWeights,
+    q: Float[Tensor, "batch query head d_head"],
+    k: Float[Tensor, "batch key kv_head d_head"],
+    *,
+    mask: Float[Tensor, "batch 1 query key"],
+) -> Float[Tensor, "batch head query key"]:
+    """Attention weights of rotated queries and keys, in float32 or finer; `mask` as in `mix`."""
+    scores = q.transpose(1, 2) @ per_head(weights, k).permute(0, 2, 3, 1) * weights.scale
+    if weights.cap is not None:
+        scores = weights.cap * torch.tanh(scores / weights.cap)
+    return (scores + _bias(mask, scores.dtype)).softmax(-1, dtype=widened(scores.dtype))
+
+
+def per_head(
+    weights: BlockWeights, x: Float[Tensor, "*rows kv_head d_head"]
+) -> Float[Tensor, "*rows head d_head"]:
+    """Keys or values of each query head."""
+    return x.repeat_interleave(weights.n_heads // weights.n_kv_heads, dim=-2)
+
+
+def _bias(mask: Float[Tensor, "batch 1 query key"], dtype: torch.dtype) -> Tensor:
+    return torch.zeros_like(mask, dtype=dtype).masked_fill(mask < 0, torch.finfo(dtype).min / 4)
 
 
 def causal_mask(
@@ -195,9 +219,7 @@ def mlp_out(
     return mlp_of(weights, normed(resid_mid, weights.ln2, eps=weights.eps))
 
 
-def mlp_of(
-    weights: BlockWeights, hidden: Float[Tensor, "*rows d_model"]
-) -> Float[Tensor, "*rows d_model"]:
+def mlp_of(weights: BlockWeights, hidden: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows d_model"]:
     """The same from the normed input."""
     return normed(weights.neurons(hidden) @ weights.W_out, weights.ln2_post, eps=weights.eps)
 

@@ -20,6 +20,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from steering_study.ablations import parse_ablation
+
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 VECTORS = Path(__file__).parent / "vectors"
 CONTROLS = ("random", "shuffled")  # vectors of DIM's norm that should do nothing
@@ -151,6 +153,20 @@ class Circuits:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """Frozen generation, and what the OV circuit and the MLPs write."""
+
+    methods: Sequence[str]
+    sets: Sequence[str]
+    prompts: int | None
+    ablations: Mapping[str, Sequence[str]]  # by scope
+    top_heads: int
+    top_tokens: int
+    neurons: Mapping[str, int]
+    maps: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Judges:
     """Who says whether a response refuses, and when a text is degenerate."""
 
@@ -174,6 +190,7 @@ class Study:
     dim: Dim
     search: Search
     circuits: Circuits
+    attention: Attention
     judges: Judges
     confidence: float
     pocket: Mapping[str, Any]
@@ -211,8 +228,16 @@ def load_study(config: Mapping[str, Any]) -> Study:
         circuits=Circuits(
             **{
                 **config["circuits"],
-                "methods": _circuit_methods(config),
+                "methods": _methods_of(config, "circuits"),
                 "sizes_percent": [float(share) for share in config["circuits"]["sizes_percent"]],
+            }
+        ),
+        attention=Attention(
+            **{
+                **config["attention"],
+                "methods": _methods_of(config, "attention"),
+                "sets": _attention_sets(config),
+                "ablations": _ablations(config["attention"]["ablations"]),
             }
         ),
         judges=Judges(**config["judges"]),
@@ -271,17 +296,45 @@ def _main_sets(prompts: Mapping[str, Any]) -> Mapping[str, str]:
     return main
 
 
-def _circuit_methods(config: Mapping[str, Any]) -> list[str]:
-    """Methods whose circuits are found."""
+def _methods_of(config: Mapping[str, Any], section: str) -> list[str]:
+    """Methods that a part of the study takes; controls steer nothing and are left out."""
     methods = [name for name in config["vectors"]["methods"] if name not in CONTROLS]
-    wanted = config["circuits"]["methods"]
+    wanted = config[section]["methods"]
     for name in wanted or []:
         if name not in methods:
             raise ValueError(
-                f"config: circuits.methods names {name!r}, which is not in vectors.methods or is a control"
+                f"config: {section}.methods names {name!r}, which is not in vectors.methods or is a control"
                 f"{_nearest(name, methods)}"
             )
     return list(wanted or methods)
+
+
+def _attention_sets(config: Mapping[str, Any]) -> Sequence[str]:
+    """Test sets that are answered under ablations."""
+    source = config["prompts"]["source"]
+    sets = config["attention"]["sets"].get(source) or list(_main_sets(config["prompts"]).values())
+    known = list(_of_source(config["prompts"], "test_sizes", "its test sets"))
+    for name in sets:
+        if name not in known:
+            raise ValueError(
+                f"config: attention.sets.{source} names {name!r}, which is no test set{_nearest(name, known)}"
+            )
+    return sets
+
+
+def _ablations(by_scope: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+    """Ablations of each scope, each of them one that there is."""
+    for scope, names in by_scope.items():
+        if "none" not in names:
+            raise ValueError(
+                f"config: attention.ablations.{scope} lacks 'none', which the others are compared with; add it"
+            )
+        for name in names:
+            try:
+                parse_ablation(name)
+            except ValueError as error:
+                raise ValueError(f"config: attention.ablations.{scope}: {error}") from None
+    return by_scope
 
 
 def check_config(config: Mapping[str, Any]) -> None:

@@ -15,8 +15,8 @@ Each row has a shift, a scope and an ablation of its own, so that a table of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -117,30 +117,34 @@ class _Rows:
     @classmethod
     def of(cls, treatments: Sequence[Treatment], model: ChatModel, *, layer: int) -> _Rows:
         card, ablations = model.card, [each.ablation for each in treatments]
-        mlps = torch.tensor([mlps_of(each, layer=layer, n_layers=card.n_layers).tolist() for each in ablations])
+        mlps = torch.tensor(
+            [mlps_of(each, layer=layer, n_layers=card.n_layers).tolist() for each in ablations]
+        )
         heads = [
-            heads_of(each, layer=layer, n_layers=card.n_layers, n_heads=card.n_heads).tolist() for each in ablations
+            heads_of(each, layer=layer, n_layers=card.n_layers, n_heads=card.n_heads).tolist()
+            for each in ablations
         ]
 
         def flags(name: str) -> Tensor:
             return torch.tensor([getattr(each, name) for each in ablations])
 
+        held = ("holds_queries", "holds_keys", "holds_values", "clears_values")
         found = cls(
-            torch.stack([each.shift for each in treatments]),
-            torch.tensor([each.scope != "response" for each in treatments]),
-            torch.tensor([each.scope != "prompt" for each in treatments]),
-            *(flags(name) for name in ("holds_queries", "holds_keys", "holds_values", "clears_values")),
-            torch.tensor(heads),
-            mlps & flags("clears_mlp")[:, None],
-            mlps & flags("clears_mlp_pre_norm")[:, None],
+            shift=torch.stack([each.shift for each in treatments]),
+            in_prompt=torch.tensor([each.scope != "response" for each in treatments]),
+            in_response=torch.tensor([each.scope != "prompt" for each in treatments]),
+            **{name: flags(name) for name in held},
+            heads=torch.tensor(heads),
+            mlps=mlps & flags("clears_mlp")[:, None],
+            mlps_pre_norm=mlps & flags("clears_mlp_pre_norm")[:, None],
         )
         return found._map(lambda value: value.to(model.device))
 
     def select(self, rows: Int[Tensor, "row"]) -> _Rows:
         return self._map(lambda value: value[rows])
 
-    def _map(self, change: object) -> _Rows:
-        return _Rows(*(change(getattr(self, field.name)) for field in fields(self)))  # pyright: ignore
+    def _map(self, change: Callable[[Tensor], Tensor]) -> _Rows:
+        return _Rows(**{name: change(value) for name, value in vars(self).items()})
 
     @property
     def are_partial(self) -> bool:

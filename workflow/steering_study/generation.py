@@ -130,4 +130,4 @@ def read_vector(tensors: Mapping[str, Tensor]) -> Float[Tensor, "d_model"]:
 
 def _requests(prompts: pd.DataFrame) -> pd.DataFrame:
     named = prompts.rename(columns={"id": "prompt_id", "source": "dataset", "text": "prompt"})
-    return named[["prompt_id", "dataset", "split", "label", "prompt"]]
+    return named[["prompt_id", "dataset", "split", "label", "prompt"]].assign(setting=0)

@@ -67,3 +67,30 @@ def bootstrap_ratio(
     tail = (1 - confidence) / 2
     low, high = np.quantile(ratios, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def bootstrap_mean_of_means(
+    groups: Sequence[Sequence[float]], *, confidence: float, n_resamples: int, seed: int
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of several groups' means, each resampled within itself.
+
+    Raises:
+        ValueError: if a group has no observation.
+    """
+    if not groups or not all(len(group) for group in groups):
+        raise ValueError("no observation: a mean of 0 values has no interval")
+    rng = np.random.default_rng(seed)
+    means = np.zeros(n_resamples)
+    for group in groups:
+        values = np.asarray(group, dtype=np.float64)
+        means += values[rng.integers(len(values), size=(n_resamples, len(values)))].mean(1) / len(groups)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> float:
+    """Exact two-sided p-value that as many pairs change one way as the other; 1 where none changes."""
+    first, second = np.asarray(before, dtype=bool), np.asarray(after, dtype=bool)
+    gained, lost = int((~first & second).sum()), int((first & ~second).sum())
+    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0

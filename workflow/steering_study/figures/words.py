@@ -34,5 +34,16 @@ def listing(parts: Iterable[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
+def visible(token: str) -> str:
+    """A token with its white space shown."""
+    shown = token.replace("Ċ", "\n").replace("Ġ", " ").replace("▁", " ").replace("\n", "↵").replace(" ", "␣")
+    return shown or "empty"
+
+
+def word(token: str) -> str:
+    """A token as a word: without the space in front of it, which most have."""
+    return token.strip() or visible(token)
+
+
 def _trimmed(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")

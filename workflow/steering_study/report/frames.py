@@ -12,6 +12,8 @@ import pandas as pd
 
 from steering_study.artifacts import TABLES, read_table, replacing
 
+OF_ALL_MODELS = ("ablation_means",)  # tables that hold no single model's numbers
+
 # Column types in the words of artifacts.TABLES.
 FRAMES: dict[str, dict[str, str]] = {
     "candidates": {
@@ -84,6 +86,31 @@ FRAMES: dict[str, dict[str, str]] = {
         "n": "int64",
         "n_positions": "int64",
     },
+    **{
+        table: {"model": "string", **TABLES[table]}
+        for table in ("ablations", "nodes", "svv_tokens", "svv_concepts", "attention_maps")
+    },
+    "neurons": {"model": "string", **TABLES["neurons"], "promotes": "string", "suppresses": "string"},
+    "ablation_means": TABLES["ablation_means"],
+    "published_ablations": {
+        "published_model": "string",
+        "ablation": "string",
+        "dataset": "string",  # ours
+        "published_dataset": "string",
+        "asr": "float64",
+        "change_points": "float64",
+    },
+    "published_ablation_means": {"ablation": "string", "mean_change_points": "float64"},
+    "frozen_examples": {
+        "model": "string",
+        "dataset": "string",
+        "condition": "string",
+        "prompt_id": "string",
+        "prompt": "string",
+        "ablation": "string",  # base: without steering
+        "text": "string",
+        "verdict": "string",
+    },
     "examples": {
         "model": "string",
         "method": "string",
@@ -138,10 +165,16 @@ def read_tables(
 
     Args:
         kinds: schema of each table, by its name.
-        paths: its files by the same name, as many of each model, in the order of `models`.
+        paths: its files by the same name, as many of each model, in the order of `models`; a table of
+            `OF_ALL_MODELS` has one file and gets no such column.
     """
     tables = {}
     for name, kind in kinds.items():
+        if kind in OF_ALL_MODELS:
+            tables[name] = pd.concat(
+                [read_table(path, table=kind) for path in paths[name]], ignore_index=True
+            )
+            continue
         n_each, rest = divmod(len(paths[name]), len(models))
         if not paths[name]:  # of learned methods, and the study has none
             tables[name] = pd.DataFrame(columns=[*TABLES[kind], "model"])

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from steering_study.artifacts import TABLES
-from steering_study.report.frames import FRAMES
+from steering_study.report.frames import FRAMES, OF_ALL_MODELS
 
 FORMATS = ("svg", "png", "pdf")
 MADE_WITHOUT_TRAINING = ("dim", "random", "shuffled")  # methods; all others are learned
@@ -166,8 +166,10 @@ def _section(value: Any, at: str) -> Section:
     )
     for name, source in section.tables.items():
         _known(source.table, TABLES, f"{at}.tables.{name}.table")
-        if "{model}" not in source.path:
-            raise ValueError(f"{at}.tables.{name}.path is {source.path!r}, expected {{model}} in it")
+        if ("{model}" in source.path) == (source.table in OF_ALL_MODELS):
+            raise ValueError(
+                f"{at}.tables.{name}.path is {source.path!r}, expected {{model}} in it, or a table of all models"
+            )
     for exhibit in section.exhibits:
         where = f"{at}.exhibits.{exhibit.name}"
         for frame in exhibit.frames:

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import expit
 
 from steering_study.figures import theme
-from steering_study.figures.words import listing, percent, rate, signed, span
+from steering_study.figures.words import listing, percent, rate, signed, span, visible
 from steering_study.judges.panel import flips, is_target
 from steering_study.report.frames import FRAMES
 
@@ -132,12 +132,6 @@ def steering_facts(frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
         "judges": listing(sorted(asr["judge"].unique())),
         "published_models": listing(theme.model_label(name) for name in published) or "no model",
     }
-
-
-def visible(token: str) -> str:
-    """A token of the chat template with its white space shown."""
-    shown = token.replace("Ċ", "\n").replace("Ġ", " ").replace("▁", " ").replace("\n", "↵").replace(" ", "␣")
-    return shown or "empty"
 
 
 def _lead(frames: Mapping[str, pd.DataFrame], model: str) -> str:

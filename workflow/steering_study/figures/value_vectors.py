@@ -1,0 +1,261 @@
+"""How the vector passes through heads and MLPs: what its direct term explains, and what it says in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from steering_study.figures import theme
+from steering_study.figures.tables import Cell, html_table
+from steering_study.figures.words import percent, signed, visible, word
+
+MEASURES = {
+    "norm_share": "size of direct term\n/ size of change",
+    "cosine": "cosine of direct term\nand change",
+    "moved": "attention moved\n(total variation)",
+}
+SOURCE_LABELS = {"vector": "the vector itself", "sum": "sum of all value vectors"}
+
+
+def plot_explained(nodes: pd.DataFrame) -> Figure:
+    """Share and direction of the change that the direct term explains, and how far attention moves, by block.
+
+    Args:
+        nodes: the table `nodes`.
+    """
+    models, methods = theme.models_in(nodes), theme.methods_in(nodes)
+    figure = Figure(figsize=(theme.WIDTH, 1.9 * len(models) + 0.6), layout="constrained")
+    axes = figure.subplots(len(models), len(MEASURES), squeeze=False, sharex="row")
+    for row, model in enumerate(models):
+        of_model = nodes.loc[nodes["model"] == model]
+        for column, (measure, label) in enumerate(MEASURES.items()):
+            ax = axes[row, column]
+            for place, method in enumerate(methods):
+                part = of_model.loc[of_model["method"] == method]
+                x = 0.5 * (place - (len(methods) - 1) / 2) / len(methods)
+                colour = theme.colour_of(method)
+                heads = part.loc[part["kind"] == "attn_head"]
+                ax.plot(heads["block"] + x, heads[measure], marker=".", markersize=3, linestyle="none",
+                        color=colour, alpha=0.35)  # fmt: skip
+                for kind, marker in (("attn", "o"), ("mlp", "^")):
+                    rows = part.loc[(part["kind"] == kind) & part[measure].notna()]
+                    ax.plot(rows["block"] + x, rows[measure], marker=marker, markersize=5, linestyle="none",
+                            color=colour)  # fmt: skip
+            ax.axhline(0, color="#d0d0d0", linewidth=0.8, zorder=0)
+            if measure != "moved":
+                ax.axhline(1, color="#d0d0d0", linewidth=0.8, zorder=0)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.set_title(theme.model_label(model) if column == 0 else "", fontsize=9)
+            ax.set_ylabel(label, fontsize=8)
+            if row == len(models) - 1:
+                ax.set_xlabel("block")
+    handles = [
+        Line2D([], [], color=theme.colour_of(m), marker="o", linestyle="none", markersize=5, label=theme.method_label(m))
+        for m in methods
+    ]  # fmt: skip
+    handles += [
+        Line2D([], [], color=theme.FAINT, marker=marker, linestyle="none", markersize=size, label=label)
+        for marker, size, label in ((".", 4, "a head"), ("o", 5, "all heads of a block"), ("^", 5, "its MLP"))
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def plot_concepts(concepts: pd.DataFrame) -> Figure:
+    """Concept score of every head's value vector, in the direction in which it works; a panel a model and method.
+
+    Args:
+        concepts: the table `svv_concepts`.
+    """
+    heads = concepts.loc[concepts["head"] >= 0]
+    heads = heads.loc[heads["sign"] == heads["ie"].map(lambda ie: 1 if ie >= 0 else -1)]
+    models, methods = theme.models_in(heads), theme.methods_in(heads)
+    figure = Figure(figsize=(theme.WIDTH, 1.75 * len(models) + 0.3), layout="constrained")
+    axes = figure.subplots(len(models), len(methods), squeeze=False)
+    norm = Normalize(0, max(0.3, float(heads["concept_score"].max())))
+    for row, model in enumerate(models):
+        for column, method in enumerate(methods):
+            ax = axes[row, column]
+            part = heads.loc[(heads["model"] == model) & (heads["method"] == method)]
+            grid = part.pivot(index="block", columns="head", values="concept_score")
+            draw_cells(ax, grid, cmap="Blues", norm=norm)
+            significant = part.loc[part["p_value"] < 0.05 / len(part)]
+            ax.plot(significant["head"], significant["block"] - grid.index[0], marker="*", color=theme.SELECTED,
+                    linestyle="none", markersize=6)  # fmt: skip
+            negative = part.loc[part["ie"] < 0]
+            ax.plot(negative["head"], negative["block"] - grid.index[0] + 0.28, marker="_", color=theme.INK,
+                    linestyle="none", markersize=4)  # fmt: skip
+            step = max(1, len(grid.columns) // 8)
+            ax.set_xticks(range(0, len(grid.columns), step), grid.columns[::step])
+            ax.set_yticks(range(0, len(grid), max(1, len(grid) // 8)), grid.index[:: max(1, len(grid) // 8)])
+            ax.set_title(f"{theme.model_label(model)}, {theme.method_label(method)}", fontsize=8.5)
+            ax.tick_params(labelsize=7)
+            if row == len(models) - 1:
+                ax.set_xlabel("head", fontsize=8)
+        axes[row, 0].set_ylabel("block", fontsize=8)
+    bar = figure.colorbar(ScalarMappable(norm, "Blues"), ax=axes, shrink=0.8, aspect=30)
+    bar.set_label("share of top tokens in the word list", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    return figure
+
+
+def plot_attention_maps(maps: pd.DataFrame) -> Figure:
+    """Attention weights of the top head of each model without and with DIM, and their difference.
+
+    Args:
+        maps: the table `attention_maps`.
+    """
+    shown = maps.loc[(maps["method"] == "dim") & (maps["label"] == "harmful")]
+    shown = shown if len(shown) else maps
+    pairs = list(shown[["model", "node"]].drop_duplicates().itertuples(index=False))
+    figure = Figure(figsize=(theme.WIDTH, 2.0 * len(pairs) + 0.4), layout="constrained")
+    axes = figure.subplots(len(pairs), 3, squeeze=False, sharex="row", sharey="row")
+    for row, (model, node) in enumerate(pairs):
+        part = shown.loc[(shown["model"] == model) & (shown["node"] == node)]
+        part = part.loc[
+            (part["prompt_id"] == part["prompt_id"].iloc[0]) & (part["method"] == part["method"].iloc[0])
+        ]
+        grids = {
+            run: rows.pivot(index="query", columns="key", values="weight")
+            for run, rows in part.groupby("run")
+        }
+        panels = {
+            "without steering": (grids["base"], {"cmap": "Greys", "vmin": 0, "vmax": 1}),
+            "with DIM": (grids["steer"], {"cmap": "Greys", "vmin": 0, "vmax": 1}),
+            "difference": (grids["steer"] - grids["base"], {"cmap": "RdBu", "vmin": -1, "vmax": 1}),
+        }
+        tokens = part.drop_duplicates("key").set_index("key")["key_token"].sort_index()
+        queries = part.drop_duplicates("query").set_index("query")["query_token"].sort_index()
+        for column, (title, (grid, look)) in enumerate(panels.items()):
+            ax = axes[row, column]
+            draw_cells(ax, grid, **look)
+            ax.set_xticks(range(len(tokens)), [visible(token) for token in tokens], rotation=90, fontsize=3.6)
+            ax.set_yticks(range(len(queries)), [visible(token) for token in queries], fontsize=5)
+            ax.set_title(f"{theme.model_label(model)} {node}, {title}" if column == 0 else title, fontsize=8)
+            ax.tick_params(length=1)
+    return figure
+
+
+def draw_cells(ax: Axes, grid: pd.DataFrame, **look: Any) -> None:
+    """A heat map whose first row is at the top, as cells rather than as a picture."""
+    n_rows, n_columns = grid.shape
+    ax.pcolormesh(range(n_columns), range(n_rows), grid.to_numpy(), shading="nearest", **look)
+    ax.set_xlim(-0.5, n_columns - 0.5)
+    ax.set_ylim(n_rows - 0.5, -0.5)
+
+
+def table_tokens(tokens: pd.DataFrame) -> Markup:
+    """Figures 5 and 12: what the vector, its value vectors and their sum promote and suppress."""
+    header = ["method", "direction", "promotes", "suppresses"]
+    rows, groups = [], []
+    for (model, method, source), part in tokens.groupby(["model", "method", "source"], sort=False):
+        by_sign = {sign: rows_.sort_values("rank") for sign, rows_ in part.groupby("sign")}
+        rows.append(
+            [
+                Cell(theme.method_label(str(method))),
+                Cell(SOURCE_LABELS.get(str(source), str(source))),
+                *(_token_cell(by_sign[sign]) for sign in (1, -1)),
+            ]
+        )
+        groups.append(theme.model_label(str(model)))
+    return html_table(header, rows, groups=groups, kind="texts")
+
+
+def table_concepts(concepts: pd.DataFrame) -> Markup:
+    """Concept scores of the vector, of the heads' value vectors together, and of their sum."""
+    header = [
+        "method",
+        "direction",
+        "promoted tokens\nin the word list",
+        "suppressed tokens\nin the word list",
+        "chance",
+    ]
+    rows, groups = [], []
+    for (model, method), part in concepts.groupby(["model", "method"], sort=False):
+        for name, chosen in (
+            ("the vector itself", part.loc[part["source"] == "vector"]),
+            ("value vectors of all heads", part.loc[part["head"] >= 0]),
+            ("sum of all value vectors", part.loc[part["source"] == "sum"]),
+        ):
+            sums = chosen.groupby("sign")[["n_words", "n_tokens"]].sum()
+            cells = [_words_cell(sums.loc[sign], chosen.loc[chosen["sign"] == sign]) for sign in (1, -1)]
+            chance = float(chosen["chance"].iloc[0])
+            rows.append(
+                [
+                    Cell(theme.method_label(str(method))),
+                    Cell(name),
+                    *cells,
+                    Cell(percent(chance), value=chance),
+                ]
+            )
+            groups.append(theme.model_label(str(model)))
+    return html_table(header, rows, groups=groups, kind="numbers")
+
+
+def table_mlps(nodes: pd.DataFrame) -> Markup:
+    """Attention and MLP of each block: indirect effect, its direct part, and what the vector's direct term explains."""
+    header = [
+        "method",
+        "node",
+        "indirect effect",
+        "of it straight\nto the logits",
+        "direct term:\nsize",
+        "direct term:\ncosine",
+    ]
+    rows, groups = [], []
+    for row in nodes.loc[nodes["kind"] != "attn_head"].to_dict("records"):
+        kind = "attention" if row["kind"] == "attn" else "MLP"
+        rows.append(
+            [
+                Cell(theme.method_label(row["method"])),
+                Cell(f"{kind} {row['block']}"),
+                *(Cell(signed(round(row[name], 3)), value=row[name]) for name in ("ie", "ie_direct")),
+                Cell(f"{row['norm_share']:.2f}", value=row["norm_share"]),
+                Cell(f"{row['cosine']:.2f}", value=row["cosine"]),
+            ]
+        )
+        groups.append(theme.model_label(row["model"]))
+    return html_table(header, rows, groups=groups, kind="numbers")
+
+
+def table_neurons(neurons: pd.DataFrame) -> Markup:
+    """Neurons with the largest indirect effects, and the tokens that they write."""
+    header = ["method", "neuron", "indirect effect", "share of all", "promotes", "suppresses"]
+    rows, groups = [], []
+    for row in neurons.loc[neurons["rank"] <= 10].to_dict("records"):
+        rows.append(
+            [
+                Cell(theme.method_label(row["method"])),
+                Cell(f"m{row['block']}.n{row['neuron']}"),
+                Cell(signed(round(row["ie"], 3)), value=row["ie"]),
+                Cell(percent(row["share"]), value=row["share"]),
+                Cell(row["promotes"]),
+                Cell(row["suppresses"]),
+            ]
+        )
+        groups.append(theme.model_label(row["model"]))
+    return html_table(header, rows, groups=groups, kind="texts")
+
+
+def _token_cell(tokens: pd.DataFrame) -> Cell:
+    words = [
+        word(token) + ("*" if known else "")
+        for token, known in zip(tokens["token"], tokens["in_words"], strict=True)
+    ]
+    return Cell(", ".join(words), note=f"{int(tokens['in_words'].sum())} of {len(tokens)} in the word list")
+
+
+def _words_cell(sums: pd.Series, rows: pd.DataFrame) -> Cell:
+    share = sums["n_words"] / sums["n_tokens"]
+    note = f"{int(sums['n_words'])} of {int(sums['n_tokens'])}"
+    if len(rows) == 1:
+        note += f", p = {rows['p_value'].iloc[0]:.2g}"
+    return Cell(percent(share), note=note, value=share)

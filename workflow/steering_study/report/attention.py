@@ -1,0 +1,142 @@
+"""Section "attention": its tidy frames, the sentence it opens with, and the facts its captions name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from steering_study.figures import theme
+from steering_study.figures.words import listing, signed, span, word
+from steering_study.report.steering import PUBLISHED_DATASETS
+
+SHOWN_AS_THEY_ARE = (
+    "ablations",
+    "ablation_means",
+    "nodes",
+    "svv_tokens",
+    "svv_concepts",
+    "attention_maps",
+)
+EXAMPLES_UNDER = ("none", "qk", "ov")  # ablations whose texts stand beside the unsteered one, as in Figure 1
+
+
+def attention_frames(
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    cards: Mapping[str, Mapping[str, Any]],
+    published: Mapping[str, pd.DataFrame],
+) -> dict[str, pd.DataFrame]:
+    """Every frame of the section."""
+    return {
+        **{name: tables[name] for name in SHOWN_AS_THEY_ARE},
+        "neurons": tables["neurons"].assign(
+            **{
+                column: [", ".join(word(token) for token in tokens) for tokens in tables["neurons"][column]]
+                for column in ("promotes", "suppresses")
+            }
+        ),
+        "published_ablations": _published_ablations(published["ablations"]),
+        "published_ablation_means": published["means"][["ablation", "mean_change_points"]],
+        "frozen_examples": pick_frozen_examples(tables),
+    }
+
+
+def _published_ablations(printed: pd.DataFrame) -> pd.DataFrame:
+    """Table 1 as printed, under our names of the test sets."""
+    ours = {theirs: name for name, theirs in PUBLISHED_DATASETS.items()}
+    return pd.DataFrame(
+        {
+            "published_model": printed["model"],
+            "ablation": printed["ablation"],
+            "dataset": printed["dataset"].map(ours),
+            "published_dataset": printed["dataset"],
+            "asr": printed["asr"],
+            "change_points": printed["change_points"].astype(float),
+        }
+    )
+
+
+def pick_frozen_examples(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The first prompt of each model and test set that steering changes, under each of a few ablations (Figure 1)."""
+    settings = tables["settings"].drop_duplicates(["model", "setting"])
+    texts = (
+        tables["frozen_responses"].merge(tables["frozen_verdicts"]).merge(settings, on=["model", "setting"])
+    )
+    texts = texts[(texts["scope"] == "all") & texts["ablation"].isin(EXAMPLES_UNDER)]
+    base = tables["base_responses"].merge(tables["base_verdicts"])
+    parts = []
+    for (model, _), rows in texts.groupby(["model", "dataset"], sort=False):
+        plain = rows[rows["ablation"] == "none"]
+        worked = plain[plain["refused"] == (plain["condition"] == "induce")]
+        chosen = (worked if len(worked) else plain)["prompt_id"].iloc[0]
+        before = base[(base["model"] == model) & (base["prompt_id"] == chosen)].assign(ablation="base")
+        own = rows[rows["prompt_id"] == chosen]
+        order = own["ablation"].map({name: place for place, name in enumerate(EXAMPLES_UNDER)})
+        parts += [before.assign(condition=own["condition"].iloc[0]), own.loc[order.sort_values().index]]
+    columns = ["model", "dataset", "condition", "prompt_id", "prompt", "ablation", "text", "verdict"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def attention_leads(frames: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What freezing either half of attention takes from DIM, beside what was published."""
+    means = frames["ablation_means"].query("method == 'dim' and scope == 'all'").set_index("ablation")
+    printed = frames["published_ablation_means"].set_index("ablation")["mean_change_points"]
+    parts = [
+        f"{LABELS[name]} {_points(means.loc[name])} (published {signed(printed[name])})"
+        for name in ("qk", "ov", "svv", "mlp")
+        if name in means.index
+    ]
+    nodes = frames["nodes"]
+    moved = nodes.groupby("model", sort=False)["moved"].mean()
+    by_kind = nodes[nodes["kind"] != "attn_head"].groupby(["model", "kind"], sort=False)["ie"].sum()
+    leads = [
+        "Points of attack success that an ablation takes from steering with DIM, on average of models and test sets: "
+        f"{listing(parts)}."
+    ]
+    leads += [
+        f"In {theme.model_label(str(model))} attention weights move by {moved[model]:.2f} of 1 on average of heads; "
+        f"heads carry {_logits(by_kind[model, 'attn'])}, MLPs {_logits(by_kind[model, 'mlp'])} logits a position, over all "
+        "methods."
+        for model in moved.index
+    ]
+    return leads
+
+
+LABELS = {
+    "qk": "freezing attention weights",
+    "ov": "freezing values",
+    "svv": "clearing values of the vector",
+    "mlp": "clearing MLPs of it",
+}
+
+
+def attention_facts(frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """Words that captions of the section name in braces."""
+    tokens, neurons, maps = frames["svv_tokens"], frames["neurons"], frames["attention_maps"]
+    concepts = frames["svv_concepts"]
+    chance = concepts.groupby("model", sort=False)["chance"].first()
+    return {
+        "n_ablated": span(frames["ablations"]["n"]),
+        "n_cells": span(frames["ablation_means"]["n_cells"]),
+        "n_read": span(tokens.loc[tokens["sign"] == 1].groupby(["model", "method", "source"]).size()),
+        "n_top_heads": span(
+            tokens.loc[tokens["source"].str.contains(".", regex=False)]
+            .groupby(["model", "method"])["source"]
+            .nunique()
+        ),
+        "chance": listing(f"{theme.model_label(str(m))} {100 * value:.1f} %" for m, value in chance.items()),
+        "n_neurons": span(neurons.groupby(["model", "method"]).size()),
+        "n_queries": span(maps.groupby(["model", "method", "prompt_id", "node"])["query"].nunique()),
+        "n_node_positions": span(frames["nodes"]["n_positions"]),
+    }
+
+
+def _points(row: pd.Series) -> str:
+    low, high = (signed(round(row[name], 1)) for name in ("change_low", "change_high"))
+    return f"{signed(round(row['change_points'], 1))} [{low}, {high}]"
+
+
+def _logits(value: float) -> str:
+    return signed(round(value, 2))

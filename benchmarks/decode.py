@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import torch
+from freezing import endless
 
 from steering_study.hooks import Steering
-from steering_study.models import describe_model, load_model
 from steering_study.prompts import render_chat
 from steering_study.runs import generate
 
@@ -16,14 +16,12 @@ N_ROWS, N_NEW = 32, 48
 
 def benchmark_decode(source: str, *, repeats: int) -> list[dict]:
     """One row: seconds of a steered and of an unsteered decode of 32 prompts, 48 new tokens."""
-    card = describe_model("benchmark", source, revision=None, dtype="float32")
-    # No token ends the text, so both runs do the same number of steps.
-    model = load_model(type(card)(**{**vars(card), "end_of_turn_ids": (card.d_vocab + 1,)}))
+    model = endless(source)
     prompts = render_chat(
-        model.tokenizer, [f"Tell me about item {i}." for i in range(N_ROWS)], context=card.context
+        model.tokenizer, [f"Tell me about item {i}." for i in range(N_ROWS)], context=model.card.context
     )
-    vector = torch.randn(card.d_model, generator=torch.Generator().manual_seed(0))
-    steering = Steering.uniform(vector, layer=card.n_layers // 2, coefficients=[0.1] * N_ROWS)
+    vector = torch.randn(model.card.d_model, generator=torch.Generator().manual_seed(0))
+    steering = Steering.uniform(vector, layer=model.card.n_layers // 2, coefficients=[0.1] * N_ROWS)
 
     def seconds(steering: Steering | None) -> float:
         start = time.perf_counter()

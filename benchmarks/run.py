@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attribution import benchmark_attribution
 from decode import benchmark_decode
+from freezing import benchmark_freezing
 from search import benchmark_search
 from study import benchmark_study
 
@@ -20,6 +21,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = [
         *benchmark_decode(arguments.model, repeats=arguments.repeats),
+        *benchmark_freezing(arguments.model, repeats=arguments.repeats),
         *benchmark_search(arguments.model, repeats=max(1, arguments.repeats // 2)),
         *benchmark_attribution(arguments.model, repeats=arguments.repeats),
         *benchmark_study(Path("logs/benchmarks")),

@@ -328,3 +328,36 @@ def test_search_is_the_product_of_its_lists_and_jobs_share_a_batch_size():
 
 def test_method_without_phi_has_none():
     assert {trial["phi"] for trial in load_study(STUDY).search.trials("ntp")} == {None}
+
+
+def with_attention(**values):
+    return {**STUDY, "attention": {**STUDY["attention"], **values}}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"ablations": {"all": ["none", "svvs"]}},
+            "attention.ablations.all: ablation 'svvs': 'svvs' is unknown",
+        ),
+        ({"ablations": {"all": ["qk"]}}, "attention.ablations.all lacks 'none'"),
+        ({"ablations": {"all": ["none"], "prompt": ["ov@x"]}}, "attention.ablations.prompt: ablation 'ov@x'"),
+        ({"ablations": {"promt": ["none"]}}, "promt"),
+        (
+            {"sets": {"bundled": ["harmfull"]}},
+            "attention.sets.bundled names 'harmfull', which is no test set",
+        ),
+        ({"methods": ["random"]}, "attention.methods names 'random'"),
+        ({"methods": ["ntp"]}, "expected 'dim' in it"),
+    ],
+)
+def test_what_cannot_be_ablated_is_refused_before_anything_runs(values, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        load_study(with_attention(**values))
+    assert "\n" not in str(caught.value)
+
+
+def test_ablated_sets_default_to_the_main_ones():
+    config = with_attention(sets={"public": ["alpaca"]})
+    assert list(load_study(config).attention.sets) == ["harmful", "harmless"]

@@ -235,7 +235,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
         attention=Attention(
             **{
                 **config["attention"],
-                "methods": _methods_of(config, "attention"),
+                "methods": _with_dim(_methods_of(config, "attention")),
                 "sets": _attention_sets(config),
                 "ablations": _ablations(config["attention"]["ablations"]),
             }
@@ -307,6 +307,15 @@ def _methods_of(config: Mapping[str, Any], section: str) -> list[str]:
                 f"{_nearest(name, methods)}"
             )
     return list(wanted or methods)
+
+
+def _with_dim(methods: list[str]) -> list[str]:
+    """Methods whose steering is ablated: Table 1 and its examples are of DIM."""
+    if "dim" not in methods:
+        raise ValueError(
+            f"config: attention.methods is {methods}, expected 'dim' in it: Table 1 is of DIM; add it"
+        )
+    return methods
 
 
 def _attention_sets(config: Mapping[str, Any]) -> Sequence[str]:

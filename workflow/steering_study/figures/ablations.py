@@ -49,7 +49,7 @@ def plot_ablations(ablations: pd.DataFrame, published: pd.DataFrame) -> Figure:
     methods, names = theme.methods_in(shown), _ablations_in(shown)
     markers = theme.markers_of(models)
     figure = Figure(
-        figsize=(theme.WIDTH, (0.27 * len(names) + 0.5) * len(models) + 0.7), layout="constrained"
+        figsize=(theme.WIDTH, (0.27 * len(names) + 0.65) * len(models) + 0.7), layout="constrained"
     )
     axes = figure.subplots(len(models), len(datasets), squeeze=False, sharex=True, sharey=True)
     for row, model in enumerate(models):
@@ -69,7 +69,7 @@ def plot_ablations(ablations: pd.DataFrame, published: pd.DataFrame) -> Figure:
                     **theme.PUBLISHED)  # fmt: skip
             _furnish(ax, names)
             ax.axvline(0, color="#b0b0b0", linewidth=0.8, zorder=0)
-            ax.set_title(f"{theme.model_label(model)}, {theme.dataset_label(dataset)}", fontsize=8.5)
+            ax.set_title(f"{theme.model_label(model)}\n{theme.dataset_label(dataset)} prompts", fontsize=8.5)
             if row == len(models) - 1:
                 ax.set_xlabel("points taken from steering", fontsize=8.5)
     axes[0, 0].invert_yaxis()

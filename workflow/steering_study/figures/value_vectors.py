@@ -115,14 +115,13 @@ def plot_attention_maps(maps: pd.DataFrame) -> Figure:
     """
     shown = maps.loc[(maps["method"] == "dim") & (maps["label"] == "harmful")]
     shown = shown if len(shown) else maps
-    pairs = list(shown[["model", "node"]].drop_duplicates().itertuples(index=False))
-    figure = Figure(figsize=(theme.WIDTH, 2.0 * len(pairs) + 0.4), layout="constrained")
-    axes = figure.subplots(len(pairs), 3, squeeze=False, sharex="row", sharey="row")
+    pairs = [tuple(pair) for pair in shown[["model", "node"]].drop_duplicates().to_numpy()]
+    figure = Figure(figsize=(theme.WIDTH, 1.45 * len(pairs) + 0.8), layout="constrained")
+    axes = figure.subplots(len(pairs), 3, squeeze=False)
     for row, (model, node) in enumerate(pairs):
         part = shown.loc[(shown["model"] == model) & (shown["node"] == node)]
-        part = part.loc[
-            (part["prompt_id"] == part["prompt_id"].iloc[0]) & (part["method"] == part["method"].iloc[0])
-        ]
+        first = part.iloc[0]
+        part = part.loc[(part["prompt_id"] == first["prompt_id"]) & (part["method"] == first["method"])]
         grids = {
             run: rows.pivot(index="query", columns="key", values="weight")
             for run, rows in part.groupby("run")
@@ -132,15 +131,19 @@ def plot_attention_maps(maps: pd.DataFrame) -> Figure:
             "with DIM": (grids["steer"], {"cmap": "Greys", "vmin": 0, "vmax": 1}),
             "difference": (grids["steer"] - grids["base"], {"cmap": "RdBu", "vmin": -1, "vmax": 1}),
         }
-        tokens = part.drop_duplicates("key").set_index("key")["key_token"].sort_index()
+        keys = part.drop_duplicates("key").set_index("key")["key_token"].sort_index()
         queries = part.drop_duplicates("query").set_index("query")["query_token"].sort_index()
+        is_last_of_model = row + 1 == len(pairs) or pairs[row + 1][0] != model
         for column, (title, (grid, look)) in enumerate(panels.items()):
             ax = axes[row, column]
             draw_cells(ax, grid, **look)
-            ax.set_xticks(range(len(tokens)), [visible(token) for token in tokens], rotation=90, fontsize=3.6)
-            ax.set_yticks(range(len(queries)), [visible(token) for token in queries], fontsize=5)
-            ax.set_title(f"{theme.model_label(model)} {node}, {title}" if column == 0 else title, fontsize=8)
+            names = [visible(token) for token in keys] if is_last_of_model else []
+            ax.set_xticks(range(len(names)), names, rotation=90, fontsize=4.2)
+            names = [visible(token) for token in queries] if column == 0 else []
+            ax.set_yticks(range(len(names)), names, fontsize=5)
+            ax.set_title(title if row == 0 else "", fontsize=9)
             ax.tick_params(length=1)
+        axes[row, 0].set_ylabel(f"{theme.model_label(model)}\n{node}", fontsize=7.5)
     return figure
 
 

@@ -342,8 +342,14 @@ def with_attention(**values):
             "attention.ablations.all: ablation 'svvs': 'svvs' is unknown",
         ),
         ({"ablations": {"all": ["qk"]}}, "attention.ablations.all lacks 'none'"),
-        ({"ablations": {"all": ["none"], "prompt": ["ov@x"]}}, "attention.ablations.prompt: ablation 'ov@x'"),
-        ({"ablations": {"promt": ["none"]}}, "promt"),
+        (
+            {"ablations": {"all": ["none"], "prompt": ["none", "ov@x"]}},
+            "attention.ablations.prompt: ablation 'ov@x'",
+        ),
+        (
+            {"ablations": {"all": ["none"], "promt": ["none"]}},
+            "unknown key 'attention.ablations.promt', did you mean",
+        ),
         (
             {"sets": {"bundled": ["harmfull"]}},
             "attention.sets.bundled names 'harmfull', which is no test set",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering_study.overlap import cosine
+from steering_study.overlap import adjusted_p_values, chance_iou, cosine, iou, overlap_p_value
 
 VECTORS = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).standard_normal((2, 16)))
 
@@ -48,3 +48,36 @@ def test_vectors_of_two_models_are_refused():
 def test_zero_vector_has_no_direction():
     with pytest.raises(ValueError, match="zero vector"):
         cosine(np.zeros(3), np.ones(3))
+
+
+def test_iou_is_symmetric_one_with_itself_and_zero_of_disjoint_sets():
+    a, b = np.array([True, True, False, False]), np.array([False, True, True, False])
+    assert iou(a, b) == iou(b, a) == pytest.approx(1 / 3)
+    assert iou(a, a) == 1
+    assert iou(a, ~a) == 0
+    assert iou(a & ~a, a & ~a) == 0
+
+
+def test_chance_iou_is_the_mean_of_random_sets():
+    generator, d_model = np.random.default_rng(0), 400
+    found = []
+    for _ in range(300):
+        a, b = np.zeros(d_model, dtype=bool), np.zeros(d_model, dtype=bool)
+        a[generator.permutation(d_model)[:120]] = True
+        b[generator.permutation(d_model)[:80]] = True
+        found.append(iou(a, b))
+    assert chance_iou(120, 80, d_model) == pytest.approx(np.mean(found), abs=0.004)
+    assert chance_iou(400, 400, 400) == 1
+
+
+def test_p_value_of_an_overlap_is_a_count_of_sets():
+    """2 kept of 4 each: sharing both has one way in six, sharing at least one five."""
+    assert overlap_p_value(2, 2, 2, 4) == pytest.approx(1 / 6)
+    assert overlap_p_value(1, 2, 2, 4) == pytest.approx(5 / 6)
+    assert overlap_p_value(0, 2, 2, 4) == pytest.approx(1)
+
+
+def test_adjusted_p_values_are_holm_s():
+    assert adjusted_p_values([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert adjusted_p_values([0.9, 0.8]) == pytest.approx([1, 1])
+    assert adjusted_p_values([]) == []

@@ -1,9 +1,12 @@
-"""Agreement of vectors."""
+"""Agreement of vectors, and of the dimensions that sparse ones keep."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from scipy.stats import hypergeom
 
 
 def cosine(a: Float[np.ndarray, "d_model"], b: Float[np.ndarray, "d_model_b"]) -> float:
@@ -19,3 +22,33 @@ def cosine(a: Float[np.ndarray, "d_model"], b: Float[np.ndarray, "d_model_b"]) -
     if norms == 0:
         raise ValueError("the cosine of a zero vector is undefined")
     return float(x @ y / norms)
+
+
+def iou(a: Bool[np.ndarray, "d_model"], b: Bool[np.ndarray, "d_model"]) -> float:
+    """Intersection over union of two sets of kept dimensions; 0 where both are empty."""
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 0.0
+
+
+def chance_iou(n_a: int, n_b: int, d_model: int) -> float:
+    """IoU of random sets of these sizes whose intersection is the one expected, n_a n_b / d (METHOD 6)."""
+    shared = n_a * n_b / d_model
+    union = n_a + n_b - shared
+    return shared / union if union else 0.0
+
+
+def overlap_p_value(n_shared: int, n_a: int, n_b: int, d_model: int) -> float:
+    """Probability that random sets of these sizes share at least so many dimensions: the hypergeometric tail."""
+    return float(hypergeom.sf(n_shared - 1, d_model, n_a, n_b))
+
+
+def adjusted_p_values(p_values: Sequence[float]) -> list[float]:
+    """Holm's p-values: they bound the chance of any false claim among all of them.
+
+    p_(i) -> max over j <= i of min(1, (m - j + 1) p_(j))       (Holm 1979)
+    """
+    order = np.argsort(p_values, kind="stable")
+    scaled = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return adjusted.tolist()

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytestmark = pytest.mark.slow
+slow = pytest.mark.slow
 
 ONE_MODEL = {"models": ["pocket-llama"]}
 DIM = {"methods": ["dim"]}  # the way of a study is the same with more
+METHOD_SECTIONS = ("vectors", "circuits", "attention")
 TABLES = "tables"
 
 
@@ -23,7 +24,7 @@ TABLES = "tables"
 def small(project):
     """A copy whose study is the tiny one, on one model and by one method."""
     tiny = yaml.safe_load((project.folder / "config" / "tiny.yaml").read_text("utf-8"))
-    mine = {**tiny, **ONE_MODEL, "vectors": {**tiny["vectors"], **DIM}}
+    mine = {**tiny, **ONE_MODEL, **{section: {**tiny[section], **DIM} for section in METHOD_SECTIONS}}
     (project.folder / "config" / "mine.yaml").write_text(yaml.safe_dump(mine), "utf-8")
     return project
 
@@ -52,6 +53,11 @@ def edit(path: Path, before: str, after: str) -> None:
     path.write_text(text.replace(before, after, 1), "utf-8")
 
 
+def test_the_study_of_these_tests_plans(small):
+    assert {"select_direction", "compare_vectors", "freeze_attention"} <= planned(small)
+
+
+@slow
 def test_a_finished_study_has_nothing_to_do_and_an_edit_reruns_the_rule_that_uses_it(small):
     first = run(small)
     assert first.returncode == 0, first.stderr
@@ -73,6 +79,7 @@ def test_a_finished_study_has_nothing_to_do_and_an_edit_reruns_the_rule_that_use
     assert planned(small) == set()
 
 
+@slow
 @pytest.mark.parametrize("how", ["interrupt", "kill a job"])
 def test_a_stopped_study_resumes_without_repeating_what_was_finished(small, how):
     command = ["snakemake", TABLES, "--cores", "2", "--configfile", "config/mine.yaml"]
@@ -105,6 +112,7 @@ def test_a_stopped_study_resumes_without_repeating_what_was_finished(small, how)
     assert planned(small) == set()
 
 
+@slow
 def test_a_damaged_table_ends_its_job_with_one_line(small):
     assert run(small).returncode == 0
     table = small.folder / "results" / "pocket-llama" / "none" / "base" / "verdicts.parquet"

@@ -15,7 +15,7 @@ def test_rates_print_with_their_interval():
 
 
 def test_coefficients_print_with_their_sign():
-    assert [signed(value) for value in (1.0, -0.7, 1.4)] == ["+1", "−0.7", "+1.4"]
+    assert [signed(value) for value in (1.0, -0.7, 1.4, 0.0, -0.0)] == ["+1", "−0.7", "+1.4", "0", "0"]
 
 
 def test_counts_and_lists():

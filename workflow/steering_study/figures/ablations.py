@@ -157,23 +157,20 @@ def table_ablations(ablations: pd.DataFrame, published: pd.DataFrame) -> Markup:
 def table_ablation_means(means: pd.DataFrame, published: pd.DataFrame) -> Markup:
     """The paper's headline: points that each ablation takes, averaged over models and main test sets."""
     printed = published.set_index("ablation")["mean_change_points"]
-    header = ["method", "ablation", "points taken", "degenerate texts,\npoints more", "cells", "published"]
+    shown = means.loc[means["ablation"] != "none"]
+    methods = theme.methods_in(shown)
+    header = ["points taken from steering", *map(theme.method_label, methods), "DIM\npublished"]
     rows, groups = [], []
-    for scope in theme.in_order(means["scope"], SCOPE_LABELS):
-        part = means.loc[(means["scope"] == scope) & (means["ablation"] != "none")]
-        for row in part.to_dict("records"):
-            interval = (
-                f"[{signed(round(row['change_low'], 1))},{NARROW}{signed(round(row['change_high'], 1))}]"
-            )
-            is_published = row["method"] == "dim" and scope == "all" and row["ablation"] in printed.index
+    for scope in theme.in_order(shown["scope"], SCOPE_LABELS):
+        part = shown.loc[shown["scope"] == scope]
+        for name in _ablations_in(part):
+            here = part.loc[part["ablation"] == name].set_index("method")
+            is_published = scope == "all" and name in printed.index
             rows.append(
                 [
-                    Cell(theme.method_label(row["method"])),
-                    Cell(ablation_label(row["ablation"])),
-                    Cell(f"{signed(round(row['change_points'], 1))} {interval}", value=row["change_points"]),
-                    Cell(signed(round(row["degenerate_points"], 1)), value=row["degenerate_points"]),
-                    Cell(str(row["n_cells"]), note=f"{row['n']} texts", value=float(row["n_cells"])),
-                    Cell(signed(printed[row["ablation"]]) if is_published else "", kind="published"),
+                    Cell(ablation_label(name)),
+                    *(_mean_cell(here, method) for method in methods),
+                    Cell(signed(printed[name]) if is_published else "", kind="published"),
                 ]
             )
             groups.append(f"the vector {SCOPE_LABELS.get(scope, scope)}")
@@ -193,12 +190,25 @@ def table_frozen_examples(examples: pd.DataFrame) -> Markup:
         ]
         rows.append([Cell(first["prompt"], note=theme.dataset_label(first["dataset"])), *cells])
         groups.append(theme.model_label(str(model)))
-    return html_table(header, rows, groups=groups, kind="texts")
+    return html_table(header, rows, groups=groups, kind="examples")
 
 
 def ablation_label(name: str) -> str:
     """Name of an ablation as printed."""
     return ABLATION_LABELS.get(name, name)
+
+
+def _mean_cell(rows: pd.DataFrame, method: str) -> Cell:
+    if method not in rows.index:
+        return Cell("")
+    row = rows.loc[method]
+    points, low, high, degenerate = (
+        signed(round(row[name], 1))
+        for name in ("change_points", "change_low", "change_high", "degenerate_points")
+    )
+    return Cell(
+        f"{points} [{low},{NARROW}{high}]", note=f"degenerate {degenerate}", value=row["change_points"]
+    )
 
 
 def _change_cell(rows: pd.DataFrame, model: str) -> Cell:

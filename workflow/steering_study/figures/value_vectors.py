@@ -169,7 +169,7 @@ def table_tokens(tokens: pd.DataFrame) -> Markup:
             ]
         )
         groups.append(theme.model_label(str(model)))
-    return html_table(header, rows, groups=groups, kind="texts")
+    return html_table(header, rows, groups=groups, kind="words")
 
 
 def table_concepts(concepts: pd.DataFrame) -> Markup:
@@ -205,28 +205,25 @@ def table_concepts(concepts: pd.DataFrame) -> Markup:
 
 def table_mlps(nodes: pd.DataFrame) -> Markup:
     """Attention and MLP of each block: indirect effect, its direct part, and what the vector's direct term explains."""
-    header = [
-        "method",
-        "node",
-        "indirect effect",
-        "of it straight\nto the logits",
-        "direct term:\nsize",
-        "direct term:\ncosine",
-    ]
+    shown = nodes.loc[nodes["kind"] != "attn_head"]
+    methods = theme.methods_in(shown)
     rows, groups = [], []
-    for row in nodes.loc[nodes["kind"] != "attn_head"].to_dict("records"):
-        kind = "attention" if row["kind"] == "attn" else "MLP"
-        rows.append(
-            [
-                Cell(theme.method_label(row["method"])),
-                Cell(f"{kind} {row['block']}"),
-                *(Cell(signed(round(row[name], 3)), value=row[name]) for name in ("ie", "ie_direct")),
-                Cell(f"{row['norm_share']:.2f}", value=row["norm_share"]),
-                Cell(f"{row['cosine']:.2f}", value=row["cosine"]),
-            ]
-        )
-        groups.append(theme.model_label(row["model"]))
+    for (model, block, kind), part in shown.groupby(["model", "block", "kind"], sort=False):
+        of_method = part.set_index("method")
+        name = f"{'attention' if kind == 'attn' else 'MLP'} {block}"
+        rows.append([Cell(name), *(_effect_cell(of_method, method) for method in methods)])
+        groups.append(theme.model_label(str(model)))
+    header = ["indirect effect", *map(theme.method_label, methods)]
     return html_table(header, rows, groups=groups, kind="numbers")
+
+
+def _effect_cell(rows: pd.DataFrame, method: str) -> Cell:
+    if method not in rows.index:
+        return Cell("")
+    row = rows.loc[method]
+    straight = f"{signed(round(row['ie_direct'], 2))} straight to the logits"
+    explained = f"direct term: size {row['norm_share']:.2f}, cosine {row['cosine']:.2f}"
+    return Cell(signed(round(row["ie"], 2)), note=f"{straight}; {explained}", value=row["ie"])
 
 
 def table_neurons(neurons: pd.DataFrame) -> Markup:
@@ -245,7 +242,7 @@ def table_neurons(neurons: pd.DataFrame) -> Markup:
             ]
         )
         groups.append(theme.model_label(row["model"]))
-    return html_table(header, rows, groups=groups, kind="texts")
+    return html_table(header, rows, groups=groups, kind="words")
 
 
 def _token_cell(tokens: pd.DataFrame) -> Cell:

@@ -18,8 +18,8 @@ def rate(share: float, low: float, high: float) -> str:
 
 
 def signed(value: float) -> str:
-    """A number with its sign and a true minus: +1.4, −0.7."""
-    return f"{value:+.4g}".replace("-", "\N{MINUS SIGN}")
+    """A number with its sign and a true minus: +1.4, −0.7, 0."""
+    return f"{value:+.4g}".replace("-", "\N{MINUS SIGN}") if value else "0"
 
 
 def span(counts: Iterable[int]) -> str:

@@ -68,10 +68,12 @@ def pick_frozen_examples(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     base = tables["base_responses"].merge(tables["base_verdicts"])
     parts = []
     for (model, _), rows in texts.groupby(["model", "dataset"], sort=False):
+        unsteered = base[base["model"] == model].set_index("prompt_id")
         plain = rows[rows["ablation"] == "none"]
-        worked = plain[plain["refused"] == (plain["condition"] == "induce")]
+        changed = plain["refused"] != plain["prompt_id"].map(unsteered["refused"])
+        worked = plain[changed & (plain["refused"] == (plain["condition"] == "induce"))]
         chosen = (worked if len(worked) else plain)["prompt_id"].iloc[0]
-        before = base[(base["model"] == model) & (base["prompt_id"] == chosen)].assign(ablation="base")
+        before = unsteered.loc[[chosen]].reset_index().assign(ablation="base")
         own = rows[rows["prompt_id"] == chosen]
         order = own["ablation"].map({name: place for place, name in enumerate(EXAMPLES_UNDER)})
         parts += [before.assign(condition=own["condition"].iloc[0]), own.loc[order.sort_values().index]]
@@ -90,15 +92,18 @@ def attention_leads(frames: Mapping[str, pd.DataFrame]) -> list[str]:
     ]
     nodes = frames["nodes"]
     moved = nodes.groupby("model", sort=False)["moved"].mean()
-    by_kind = nodes[nodes["kind"] != "attn_head"].groupby(["model", "kind"], sort=False)["ie"].sum()
+    of_method = (
+        nodes[nodes["kind"] != "attn_head"].groupby(["model", "kind", "method"], sort=False)["ie"].sum()
+    )
+    by_kind = of_method.groupby(level=["model", "kind"], sort=False).mean()
     leads = [
         "Points of attack success that an ablation takes from steering with DIM, on average of models and test sets: "
         f"{listing(parts)}."
     ]
     leads += [
         f"In {theme.model_label(str(model))} attention weights move by {moved[model]:.2f} of 1 on average of heads; "
-        f"heads carry {_logits(by_kind[model, 'attn'])}, MLPs {_logits(by_kind[model, 'mlp'])} logits a position, over all "
-        "methods."
+        f"heads carry {_logits(by_kind[model, 'attn'])}, MLPs {_logits(by_kind[model, 'mlp'])} logits a position on "
+        "average of methods."
         for model in moved.index
     ]
     return leads
@@ -119,7 +124,7 @@ def attention_facts(frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     chance = concepts.groupby("model", sort=False)["chance"].first()
     return {
         "n_ablated": span(frames["ablations"]["n"]),
-        "n_cells": span(frames["ablation_means"]["n_cells"]),
+        "n_averaged": span(frames["ablation_means"]["n"]),
         "n_read": span(tokens.loc[tokens["sign"] == 1].groupby(["model", "method", "source"]).size()),
         "n_top_heads": span(
             tokens.loc[tokens["source"].str.contains(".", regex=False)]

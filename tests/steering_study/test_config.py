@@ -331,7 +331,7 @@ def test_method_without_phi_has_none():
 
 
 def with_attention(**values):
-    return {**STUDY, "attention": {**STUDY["attention"], **values}}
+    return with_section("attention", **values)
 
 
 @pytest.mark.parametrize(
@@ -350,10 +350,6 @@ def with_attention(**values):
             {"ablations": {"all": ["none"], "promt": ["none"]}},
             "unknown key 'attention.ablations.promt', did you mean",
         ),
-        (
-            {"sets": {"bundled": ["harmfull"]}},
-            "attention.sets.bundled names 'harmfull', which is no test set",
-        ),
         ({"methods": ["random"]}, "attention.methods names 'random'"),
         ({"methods": ["ntp"]}, "expected 'dim' in it"),
     ],
@@ -364,6 +360,42 @@ def test_what_cannot_be_ablated_is_refused_before_anything_runs(values, message)
     assert "\n" not in str(caught.value)
 
 
-def test_ablated_sets_default_to_the_main_ones():
-    config = with_attention(sets={"public": ["alpaca"]})
-    assert list(load_study(config).attention.sets) == ["harmful", "harmless"]
+def with_section(section, **values):
+    return {**STUDY, section: {**STUDY[section], **values}}
+
+
+def test_behaviour_sets_default_to_the_main_ones():
+    config = with_section("prompts", behaviour_sets={"public": ["alpaca"]})
+    assert list(load_study(config).prompts.behaviour_sets) == ["harmful", "harmless"]
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (
+            "prompts",
+            {"behaviour_sets": {"bundled": ["harmfull"]}},
+            "prompts.behaviour_sets.bundled names 'harmfull', which is no test set",
+        ),
+        (
+            "sparsity",
+            {"methods": ["dimm"]},
+            "sparsity.methods names 'dimm', whose dimensions have no scores, ",
+        ),
+        ("sparsity", {"percents": []}, "sparsity.percents and sparsity.thresholds are both empty"),
+        (
+            "sparsity",
+            {"percents": [100]},
+            "sparsity.percents.0 is 100: 100 is greater than or equal to the maximum",
+        ),
+    ],
+)
+def test_what_cannot_be_sparsified_is_refused_before_anything_runs(section, values, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        load_study(with_section(section, **values))
+    assert "\n" not in str(caught.value)
+
+
+def test_sparse_methods_default_to_those_with_circuits():
+    config = with_section("circuits", methods=["dim", "po"])
+    assert list(load_study(config).sparsity.methods) == ["dim", "po"]

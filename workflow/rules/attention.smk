@@ -26,7 +26,7 @@ rule freeze_attention:
         runtime=240,
         gpu=GPU,
     params:
-        sets=study.attention.sets,
+        sets=study.prompts.behaviour_sets,
         limit=study.attention.prompts,
         ablations=study.attention.ablations,
         contexts=lambda wildcards: options(wildcards).contexts,

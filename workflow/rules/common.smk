@@ -44,6 +44,7 @@ LEARNED = [method for method in METHODS if method in study.search.learned]
 CONTROLS = [method for method in METHODS if method in ("random", "shuffled")]
 CIRCUIT_METHODS = list(study.circuits.methods)
 ATTENTION_METHODS = list(study.attention.methods)
+SPARSE_METHODS = list(study.sparsity.methods)
 BASE_SPLITS = ["train", "validation", "test", *(["augmentation"] if LEARNED else [])]
 # A model-bound job asks for a GPU wherever it may run on one: on this machine if it has any, or on a cluster.
 GPU = 0 if workflow.local_exec and count_gpus() == 0 else 1
@@ -64,7 +65,7 @@ RULE_FILES = sorted(map(str, Path("workflow/rules").glob("*.smk")))
 wildcard_constraints:
     model="|".join(re.escape(name) for name in MODELS),
     method="none|" + "|".join(METHODS),
-    run="base|sweep|test|contrast|layers|circuit|complement|frozen",
+    run="base|sweep|test|contrast|layers|circuit|complement|frozen|sparse_sweep|sparse",
 
 
 def code_digest(script):

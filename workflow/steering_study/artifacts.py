@@ -427,6 +427,142 @@ TABLES: dict[str, dict[str, str]] = {
         "key_token": "string",
         "weight": "float64",
     },
+    "sparse_settings": {
+        "setting": "int64",
+        "criterion": "string",  # gradient, indirect_effect, bottom_k, dropout; none: dense; shared, unshared: over methods
+        "variant": "string",  # plain, rescaled, retuned
+        "draw": "int64",
+        "threshold": "float64",  # of |gradient|; NaN on the grid of percents
+        "target_percent": "float64",  # NaN on the grid of thresholds
+        "sparsity_percent": "float64",
+        "n_kept": "int64",
+        "factor_induce": "float64",  # multiple of the coefficient
+        "factor_bypass": "float64",
+        "dimensions": "list<int64>",  # that are kept
+    },
+    "sparse_kl": {
+        "method": "string",
+        "criterion": "string",  # gradient, indirect_effect, bottom_k, dropout; none: dense; shared, unshared: over methods
+        "variant": "string",  # plain, rescaled, retuned
+        "draw": "int64",
+        "threshold": "float64",  # of |gradient|; NaN on the grid of percents
+        "target_percent": "float64",  # NaN on the grid of thresholds
+        "sparsity_percent": "float64",
+        "n_kept": "int64",
+        "dataset": "string",
+        "prompt_id": "string",
+        "kl_nats": "float64",  # KL(dense || sparse), mean over response positions
+    },
+    "sparse_runs": {
+        "method": "string",
+        "target_percent": "float64",  # of the vector, by the gradient; 0: dense
+        "kind": "string",
+        "circuit_method": "string",
+        "metric": "string",  # that ranked the edges
+        "half": "int64",  # of the prompts that the circuit was found on; -1: all
+        "draw": "int64",
+        "nominal_edges": "int64",
+        "n_edges": "int64",
+        "dataset": "string",
+        "prompt_id": "string",
+        "value": "float64",  # sums of logit differences over positions: under the circuit,
+        "base": "float64",
+        "steer": "float64",
+        "n_positions": "int64",
+    },
+    "shared_tokens": {
+        "method": "string",
+        "source": "string",  # vector; shared 50 %, the dimensions that all methods keep; unshared 50 %, all others
+        "rank": "int64",
+        "token": "string",
+        "logit": "float64",
+        "sign": "int64",
+        "token_id": "int64",
+        "in_words": "bool",
+    },
+    "sparsity": {
+        "method": "string",
+        "criterion": "string",  # gradient, indirect_effect, bottom_k, dropout; none: dense; shared, unshared: over methods
+        "variant": "string",  # plain, rescaled, retuned
+        "draw": "int64",
+        "threshold": "float64",  # of |gradient|; NaN on the grid of percents
+        "target_percent": "float64",  # NaN on the grid of thresholds
+        "sparsity_percent": "float64",
+        "n_kept": "int64",
+        "condition": "string",
+        "dataset": "string",
+        "factor": "float64",  # multiple of the coefficient
+        "n": "int64",
+        "asr": "float64",
+        "asr_low": "float64",
+        "asr_high": "float64",
+        "degenerate_rate": "float64",
+        "flip_rate": "float64",
+        "flip_low": "float64",
+        "flip_high": "float64",
+    },
+    "retention": {
+        "method": "string",
+        "criterion": "string",
+        "dataset": "string",  # or main sets: the mean over them
+        "n": "int64",
+        "dense_effect": "float64",  # success of the dense vector less that of none
+        "area": "float64",  # mean share of it that is kept, over sparsities from 0 to the largest
+        "area_low": "float64",
+        "area_high": "float64",
+        "largest_percent": "float64",  # up to which the share stays above sparsity.retained
+        "largest_low": "float64",
+        "largest_high": "float64",
+    },
+    "sparsity_kl": {
+        "method": "string",
+        "criterion": "string",
+        "threshold": "float64",  # of |gradient|; NaN on the grid of percents
+        "target_percent": "float64",  # NaN on the grid of thresholds
+        "sparsity_percent": "float64",
+        "n_kept": "int64",
+        "dataset": "string",
+        "n": "int64",
+        "kl_nats": "float64",
+        "kl_low": "float64",
+        "kl_high": "float64",
+    },
+    "sparse_faithfulness": {
+        "method": "string",
+        "target_percent": "float64",
+        "nominal_edges": "int64",
+        "n_edges": "int64",
+        "dataset": "string",
+        "faithfulness": "float64",
+        "low": "float64",
+        "high": "float64",
+        "gap": "float64",  # logit difference that the sparse vector makes, a position
+        "n": "int64",
+    },
+    "iou": {
+        "method_a": "string",
+        "method_b": "string",
+        "criterion": "string",
+        "threshold": "float64",
+        "target_percent": "float64",
+        "sparsity_percent": "float64",  # mean of the pair's
+        "n_a": "int64",
+        "n_b": "int64",
+        "n_shared": "int64",
+        "iou": "float64",
+        "chance": "float64",
+        "p_value": "float64",  # hypergeometric tail
+        "p_adjusted": "float64",  # Holm, over the table
+    },
+    "shared_dimensions": {
+        "target_percent": "float64",
+        "n_methods": "int64",
+        "n_kept": "int64",  # by each
+        "n_shared": "int64",
+        "chance": "float64",  # expected of random sets
+        "p_value": "float64",
+        "dimensions": "list<int64>",
+    },
 }
 
 _ARROW = {

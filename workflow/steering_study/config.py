@@ -68,6 +68,7 @@ class Prompts:
     sizes: Mapping[str, int]
     test_sizes: Mapping[str, int | None]
     main_sets: Mapping[str, str]  # the test set of each label that experiments take
+    behaviour_sets: Sequence[str]  # those that are answered under ablations and by sparse vectors
 
 
 @dataclass(frozen=True)
@@ -157,13 +158,30 @@ class Attention:
     """Frozen generation, and what the OV circuit and the MLPs write."""
 
     methods: Sequence[str]
-    sets: Sequence[str]
     prompts: int | None
     ablations: Mapping[str, Sequence[str]]  # by scope
     top_heads: int
     top_tokens: int
     neurons: Mapping[str, int]
     maps: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """Sparse vectors: how many dimensions go, which variants are tried, and what they are tested on."""
+
+    methods: Sequence[str]
+    prompts: int | None
+    max_new_tokens: int
+    percents: Sequence[float]
+    thresholds: Sequence[float]
+    dropout: Mapping[str, int]
+    variants: Mapping[str, Any]
+    shared_percents: Sequence[float]
+    circuits: Mapping[str, Any]
+    kl_prompts: int
+    top_tokens: int
+    retained: float
 
 
 @dataclass(frozen=True)
@@ -191,6 +209,7 @@ class Study:
     search: Search
     circuits: Circuits
     attention: Attention
+    sparsity: Sparsity
     judges: Judges
     confidence: float
     pocket: Mapping[str, Any]
@@ -218,6 +237,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
                 **prompts,
                 "test_sizes": _of_source(prompts, "test_sizes", "its test sets"),
                 "main_sets": _main_sets(prompts),
+                "behaviour_sets": _behaviour_sets(prompts),
             }
         ),
         generation=Generation(**config["generation"]),
@@ -236,10 +256,10 @@ def load_study(config: Mapping[str, Any]) -> Study:
             **{
                 **config["attention"],
                 "methods": _with_dim(_methods_of(config, "attention")),
-                "sets": _attention_sets(config),
                 "ablations": _ablations(config["attention"]["ablations"]),
             }
         ),
+        sparsity=_sparsity(config),
         judges=Judges(**config["judges"]),
         confidence=config["statistics"]["confidence"],
         pocket=config["pocket"],
@@ -318,17 +338,35 @@ def _with_dim(methods: list[str]) -> list[str]:
     return methods
 
 
-def _attention_sets(config: Mapping[str, Any]) -> Sequence[str]:
-    """Test sets that are answered under ablations."""
-    source = config["prompts"]["source"]
-    sets = config["attention"]["sets"].get(source) or list(_main_sets(config["prompts"]).values())
-    known = list(_of_source(config["prompts"], "test_sizes", "its test sets"))
+def _behaviour_sets(prompts: Mapping[str, Any]) -> Sequence[str]:
+    """Test sets that are answered under ablations and by sparse vectors."""
+    source = prompts["source"]
+    sets = prompts["behaviour_sets"].get(source) or list(_main_sets(prompts).values())
+    known = list(_of_source(prompts, "test_sizes", "its test sets"))
     for name in sets:
         if name not in known:
             raise ValueError(
-                f"config: attention.sets.{source} names {name!r}, which is no test set{_nearest(name, known)}"
+                f"config: prompts.behaviour_sets.{source} names {name!r}, which is no test set{_nearest(name, known)}"
             )
     return sets
+
+
+def _sparsity(config: Mapping[str, Any]) -> Sparsity:
+    """Methods with scores of their dimensions, and a grid."""
+    section = config["sparsity"]
+    scored = _methods_of(config, "circuits")
+    for name in section["methods"] or []:
+        if name not in scored:
+            raise ValueError(
+                f"config: sparsity.methods names {name!r}, whose dimensions have no scores{_nearest(name, scored)}; "
+                "name it in circuits.methods as well"
+            )
+    if not section["percents"] and not section["thresholds"]:
+        raise ValueError("config: sparsity.percents and sparsity.thresholds are both empty; give one of them")
+    floats = {
+        key: [float(value) for value in section[key]] for key in ("percents", "thresholds", "shared_percents")
+    }
+    return Sparsity(**{**section, **floats, "methods": list(section["methods"] or scored)})
 
 
 def _ablations(by_scope: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:

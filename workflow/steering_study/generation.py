@@ -59,15 +59,37 @@ def generate_responses(
 
     No vectors, no steering.
     """
-    prompts = render_chat(model.tokenizer, list(requests["prompt"]), context=model.card.context)
     steering = None
     if vectors:
-        layers = list(requests["layer"])
-        steering = Steering(
-            torch.stack([vectors[layer] for layer in layers]),
-            torch.tensor(list(requests["coefficient"])),
-            torch.tensor(layers),
-        )
+        steering = steering_of(requests, torch.stack([vectors[layer] for layer in requests["layer"]]))
+    return respond(
+        model,
+        requests,
+        steering,
+        method=method,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+    )
+
+
+def steering_of(requests: pd.DataFrame, vectors: Float[Tensor, "request d_model"]) -> Steering:
+    """A vector a request, at its layer and coefficient."""
+    return Steering(
+        vectors, torch.tensor(list(requests["coefficient"])), torch.tensor(list(requests["layer"]))
+    )
+
+
+def respond(
+    model: ChatModel,
+    requests: pd.DataFrame,
+    steering: Steering | None,
+    *,
+    method: str,
+    max_new_tokens: int,
+    batch_size: int,
+) -> pd.DataFrame:
+    """The `responses` table of requests under steering, or under none."""
+    prompts = render_chat(model.tokenizer, list(requests["prompt"]), context=model.card.context)
     responses = generate(
         model,
         prompts,

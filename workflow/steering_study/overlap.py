@@ -42,6 +42,24 @@ def overlap_p_value(n_shared: int, n_a: int, n_b: int, d_model: int) -> float:
     return float(hypergeom.sf(n_shared - 1, d_model, n_a, n_b))
 
 
+def joint_p_value(n_shared: int, sizes: Sequence[int], d_model: int) -> float:
+    """Probability that several random sets of these sizes have at least so many dimensions in common.
+
+    The size of the intersection is a Markov chain: of j dimensions common to the sets so far, the next set of size n
+    holds a hypergeometric number.
+    """
+    first, *others = sizes
+    counts = np.zeros(d_model + 1)
+    counts[first] = 1.0
+    for size in others:
+        after = np.zeros(d_model + 1)
+        for j in np.flatnonzero(counts):
+            common = np.arange(min(int(j), size) + 1)
+            after[common] += counts[j] * hypergeom.pmf(common, d_model, int(j), size)
+        counts = after
+    return float(min(1.0, counts[n_shared:].sum()))
+
+
 def adjusted_p_values(p_values: Sequence[float]) -> list[float]:
     """Holm's p-values: they bound the chance of any false claim among all of them.
 

@@ -8,12 +8,15 @@ With IE the mean over patching samples of shift_i times the integrated gradient,
     dropout           at random
 
 A criterion is an order of dimensions; a sparsity takes the first k of it. Thresholds of the gradient fix k for all four,
-so that they are compared at equal sparsity.
+so that they are compared at equal sparsity. Beyond the paper, a sparse vector may be rescaled to the norm of the dense one, or
+used at a coefficient of its own (retuned), and the dimensions that every method keeps are tried alone and left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -90,6 +93,134 @@ def rescaled(sparse: Vector, dense: Vector) -> Vector:
     if norm == 0:
         raise ValueError("a zero vector has no direction to rescale; lower the sparsity")
     return sparse * (np.linalg.norm(dense) / norm)
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """One sparse vector: what is kept of a dense one, by which criterion and at which sparsity.
+
+    criterion: one of CRITERIA; none, the dense vector; shared, the dimensions that every method keeps; unshared, all others.
+    variant: plain, rescaled or retuned.
+    threshold, target_percent: what its sparsity comes from, NaN where it comes from the other or from none.
+    factors: multiple of the coefficient, by condition.
+    """
+
+    criterion: str
+    kept: Bool[np.ndarray, "d_model"]
+    variant: str = "plain"
+    draw: int = 0
+    threshold: float = math.nan
+    target_percent: float = math.nan
+    factors: Mapping[str, float] | None = None
+
+    def of(self, dense: Vector) -> Vector:
+        """The sparse vector of a dense one."""
+        sparse = dense * self.kept
+        return rescaled(sparse, dense) if self.variant == "rescaled" else sparse
+
+    def factor(self, condition: str) -> float:
+        """The multiple of the coefficient that it is used at."""
+        return 1.0 if self.factors is None else self.factors[condition]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A sparsity, and what it comes from."""
+
+    n_dropped: int
+    threshold: float = math.nan
+    target_percent: float = math.nan
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Sparsities that vectors are made at: target percents, and thresholds of the gradient."""
+
+    percents: Sequence[float]
+    thresholds: Sequence[float]
+    draws: int  # of dropout
+
+    def targets(self, gradient: Vector) -> list[Target]:
+        """The sparsities, growing; of two with the same number of dimensions the first of the lists."""
+        found = [
+            Target(n_of_percent(percent, len(gradient)), target_percent=percent) for percent in self.percents
+        ] + [Target(n_below(gradient, threshold), threshold=threshold) for threshold in self.thresholds]
+        first = {each.n_dropped: each for each in reversed(found)}
+        return [first[n] for n in sorted(first) if 0 < n < len(gradient)]
+
+
+def plain_vectors(vector: Vector, effects: Vector, grid: Grid, *, seed: int) -> list[Sparse]:
+    """The dense vector, and every criterion and draw at every sparsity of the grid."""
+    everything = np.ones(len(vector), dtype=bool)
+    found, targets = [Sparse("none", everything)], grid.targets(mean_gradient(effects, vector))
+    for criterion in CRITERIA:
+        for draw in range(grid.draws if criterion == "dropout" else 1):
+            order = drop_order(criterion, vector, effects, rng=np.random.default_rng([seed, draw]))
+            found += [
+                Sparse(
+                    criterion,
+                    kept(order, each.n_dropped),
+                    draw=draw,
+                    threshold=each.threshold,
+                    target_percent=each.target_percent,
+                )
+                for each in targets
+            ]
+    return found
+
+
+def kept_at(criterion: str, vector: Vector, effects: Vector, percent: float) -> Bool[np.ndarray, "d_model"]:
+    """What a criterion keeps at a target sparsity."""
+    return kept(drop_order(criterion, vector, effects), n_of_percent(percent, len(vector)))
+
+
+def variants(
+    vector: Vector,
+    effects: Vector,
+    variant: str,
+    *,
+    criteria: Sequence[str],
+    percents: Sequence[float],
+) -> list[Sparse]:
+    """Vectors of a few criteria and sparsities, to be rescaled or retuned."""
+    return [
+        Sparse(criterion, kept_at(criterion, vector, effects, percent), variant, target_percent=percent)
+        for criterion in criteria
+        for percent in percents
+    ]
+
+
+def with_factors(sparse: Sequence[Sparse], factors: Sequence[float]) -> list[Sparse]:
+    """Each vector at every multiple of its coefficient."""
+    return [
+        replace(each, factors={"induce": factor, "bypass": factor}) for each in sparse for factor in factors
+    ]
+
+
+def with_chosen_factors(
+    sparse: Sequence[Sparse], chosen: Mapping[tuple[str, float], Mapping[str, float]]
+) -> list[Sparse]:
+    """Each vector at the multiples chosen for its criterion and target percent."""
+    return [replace(each, factors=chosen[each.criterion, each.target_percent]) for each in sparse]
+
+
+def shared_vectors(
+    masks: Mapping[float, Sequence[Bool[np.ndarray, "d_model"]]],
+) -> list[Sparse]:
+    """The dimensions that every method keeps alone, and all others, at each sparsity at which there are both.
+
+    Args:
+        masks: what each method keeps, by target percent.
+    """
+    found = []
+    for percent, kept_by_method in masks.items():
+        shared = np.logical_and.reduce(list(kept_by_method))
+        if shared.any():
+            found += [
+                Sparse("shared", shared, target_percent=percent),
+                Sparse("unshared", ~shared, target_percent=percent),
+            ]
+    return found
 
 
 def area_under_retention(sparsity_percent: Sequence[float], retention: Sequence[float]) -> float:

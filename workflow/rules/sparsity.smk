@@ -1,0 +1,152 @@
+# How few dimensions of a vector does steering need, and which do the methods share? Needs vectors, coefficients and the
+# dimension scores of attribution; makes texts under sparse vectors with their verdicts, and what sparse vectors act through.
+
+SPARSE_INPUTS = {
+    "vectors": expand("results/{{model}}/{method}/vector.safetensors", method=SPARSE_METHODS),
+    "edge_scores": expand("results/{{model}}/{method}/edge_scores.safetensors", method=SPARSE_METHODS),
+}
+SPARSE_SUMMARIES = (
+    "sparsity",
+    "retention",
+    "sparsity_kl",
+    "sparse_faithfulness",
+    "iou",
+    "shared_dimensions",
+    "shared_tokens",
+)
+
+
+def sparse_sweep(wildcards):
+    """The test run waits for the verdicts by which retuned coefficients are chosen."""
+    if wildcards.run == "sparse_sweep":
+        return {}
+    folder = f"results/{wildcards.model}/{wildcards.method}/sparse_sweep"
+    return {
+        "sweep_settings": f"{folder}/settings.parquet",
+        "sweep_verdicts": f"{folder}/verdicts.parquet",
+        "base_verdicts": f"results/{wildcards.model}/none/base/verdicts.parquet",
+    }
+
+
+rule generate_sparse:
+    """Text under sparse vectors: retuned ones on validation prompts (sparse_sweep), or all of them on test prompts (sparse)."""
+    input:
+        unpack(sparse_sweep),
+        **SPARSE_INPUTS,
+        prompts=rules.prepare_prompts.output.prompts,
+        card=rules.resolve_model.output.card,
+        vector_card="results/{model}/{method}/vector.json",
+        coefficients="results/{model}/{method}/coefficients.json",
+    output:
+        responses="results/{model}/{method}/{run}/responses.parquet",
+        settings="results/{model}/{method}/{run}/settings.parquet",
+    log:
+        "logs/{model}/{method}/{run}/generate_sparse.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/{run}/generate_sparse.jsonl"
+    wildcard_constraints:
+        method="|".join(SPARSE_METHODS),
+        run="sparse_sweep|sparse",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        methods=SPARSE_METHODS,
+        sets=study.prompts.behaviour_sets,
+        limit=study.sparsity.prompts,
+        percents=study.sparsity.percents,
+        thresholds=study.sparsity.thresholds,
+        dropout=study.sparsity.dropout,
+        variants=study.sparsity.variants,
+        shared_percents=study.sparsity.shared_percents,
+        max_degenerate=study.dim.max_degenerate,
+        seed=study.seed,
+        contexts=lambda wildcards: options(wildcards).contexts,
+        max_new_tokens=study.sparsity.max_new_tokens,
+        batch_size=study.generation.batch_size,
+        code=code_digest("generate_sparse"),
+    script:
+        "../scripts/generate_sparse.py"
+
+
+rule measure_sparse:
+    """KL of sparse vectors to the dense one, the dense vector's circuits under them, and what shared dimensions write."""
+    input:
+        **STEERING,
+        **SPARSE_INPUTS,
+        rankings=rules.build_circuits.output.rankings,
+        words="resources/concept_words.yaml",
+    output:
+        sparse_kl="results/{model}/{method}/sparse_kl.parquet",
+        sparse_runs="results/{model}/{method}/sparse_runs.parquet",
+        shared_tokens="results/{model}/{method}/shared_tokens.parquet",
+    log:
+        "logs/{model}/{method}/measure_sparse.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/measure_sparse.jsonl"
+    wildcard_constraints:
+        method="|".join(SPARSE_METHODS),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=GPU,
+    params:
+        methods=SPARSE_METHODS,
+        datasets=study.prompts.main_sets,
+        percents=study.sparsity.percents,
+        thresholds=study.sparsity.thresholds,
+        draws=study.sparsity.dropout["draws"],
+        shared_percents=study.sparsity.shared_percents,
+        circuits=study.sparsity.circuits,
+        kl_prompts=study.sparsity.kl_prompts,
+        top_tokens=study.sparsity.top_tokens,
+        step=lambda wildcards: options(wildcards).circuit_step,
+        sizes_percent=study.circuits.sizes_percent,
+        batch_size=study.generation.batch_size,
+        max_values=study.circuits.max_values,
+        seed=study.seed,
+        code=code_digest("measure_sparse"),
+    script:
+        "../scripts/measure_sparse.py"
+
+
+rule summarise_sparsity:
+    """What is left at each sparsity (Tables 10, 11), how long it lasts, and which dimensions methods share (Figure 11)."""
+    input:
+        **SPARSE_INPUTS,
+        card=rules.resolve_model.output.card,
+        base="results/{model}/none/base/verdicts.parquet",
+        verdicts=expand("results/{{model}}/{method}/sparse/verdicts.parquet", method=SPARSE_METHODS),
+        sparse_settings=expand("results/{{model}}/{method}/sparse/settings.parquet", method=SPARSE_METHODS),
+        sparse_kl=expand("results/{{model}}/{method}/sparse_kl.parquet", method=SPARSE_METHODS),
+        sparse_runs=expand("results/{{model}}/{method}/sparse_runs.parquet", method=SPARSE_METHODS),
+        shared_tokens=expand("results/{{model}}/{method}/shared_tokens.parquet", method=SPARSE_METHODS),
+    output:
+        **{name: f"results/{{model}}/{name}.parquet" for name in SPARSE_SUMMARIES},
+    log:
+        "logs/{model}/summarise_sparsity.log",
+    benchmark:
+        "logs/benchmarks/{model}/summarise_sparsity.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        methods=SPARSE_METHODS,
+        main_sets=list(study.prompts.main_sets.values()),
+        shared_percents=study.sparsity.shared_percents,
+        retained=study.sparsity.retained,
+        confidence=study.confidence,
+        seed=study.seed,
+        code=code_digest("summarise_sparsity"),
+    script:
+        "../scripts/summarise_sparsity.py"
+
+
+SPARSITY_TABLES = collect([f"results/{{model}}/{name}.parquet" for name in SPARSE_SUMMARIES], model=MODELS)

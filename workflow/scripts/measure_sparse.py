@@ -1,0 +1,205 @@
+"""What sparse vectors predict and act through: KL to the dense vector, its circuits, and what shared dimensions write."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+
+from steering_study.artifacts import read_table, write_table
+from steering_study.circuit_sets import curve, label_runs, own_ranking, read_rankings
+from steering_study.circuits import size_grid
+from steering_study.faithfulness import measure_circuits
+from steering_study.forced import SteeredModel
+from steering_study.inputs import SteeredResponses, SteeringFiles, read_steered_responses
+from steering_study.jobs import job
+from steering_study.lens_tables import Read, Vocabulary, token_table
+from steering_study.sparse_inputs import SHARED_BY, SparseInputs, by_method
+from steering_study.sparse_runs import kl_to_dense
+from steering_study.sparse_tables import settings_table
+from steering_study.sparsify import Grid, kept_at, plain_vectors, shared_vectors
+
+if TYPE_CHECKING:
+    snakemake: Any = None
+
+
+def main(
+    files: SteeringFiles,
+    *,
+    rankings: Path,
+    words: Path,
+    sparse: SparseInputs,
+    method: str,
+    datasets: Mapping[str, str],
+    grid: Grid,
+    shared_percents: Sequence[float],
+    circuits: Mapping[str, Any],
+    kl_prompts: int,
+    top_tokens: int,
+    step: int | None,
+    sizes_percent: Sequence[float],
+    batch_size: int,
+    max_values: int,
+    seed: int,
+    tables: Mapping[str, Path],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write the tables `sparse_kl`, `sparse_runs` and `shared_tokens`."""
+    limit = max(kl_prompts, circuits["responses"])
+    inputs = read_steered_responses(files, datasets=datasets, limit=limit)
+    found = {
+        "sparse_kl": divergences(
+            inputs,
+            plain_vectors(sparse.vectors[method], sparse.effects[method], grid, seed=seed),
+            sparse.vectors[method],
+            n_prompts=kl_prompts,
+            batch_size=batch_size,
+        ),
+        "sparse_runs": circuit_runs(
+            inputs,
+            rankings,
+            sparse,
+            method,
+            percents=circuits["percents"],
+            n_responses=circuits["responses"],
+            step=step,
+            sizes_percent=sizes_percent,
+            batch_size=batch_size,
+            max_values=max_values,
+        ),
+        "shared_tokens": shared_tokens(inputs, sparse, method, shared_percents, words, top_tokens),
+    }
+    for name, table in found.items():
+        write_table(tables[name], table.assign(method=method), table=name, provenance=provenance)
+
+
+def divergences(
+    inputs: SteeredResponses, sparse: Sequence[Any], dense: np.ndarray, *, n_prompts: int, batch_size: int
+) -> pd.DataFrame:
+    """KL of every plain sparse vector on each response that the dense one wrote."""
+    settings = settings_table(sparse).drop(
+        columns=["dimensions", "factor_induce", "factor_bypass", "setting"]
+    )
+    vectors = torch.from_numpy(np.stack([each.of(dense) for each in sparse])).float()
+    parts = []
+    for rows in inputs.steered_sets:
+        some = rows.head(n_prompts)
+        (coefficient,) = some["coefficient"].unique()
+        kl = kl_to_dense(
+            inputs.model,
+            *inputs.token_ids(some),
+            coefficient * inputs.direction,
+            coefficient * vectors,
+            layer=inputs.layer,
+            batch_size=batch_size,
+        )
+        parts += [
+            settings.loc[[i] * len(some)]
+            .reset_index(drop=True)
+            .assign(
+                dataset=some["dataset"].to_numpy(),
+                prompt_id=some["prompt_id"].to_numpy(),
+                kl_nats=values.tolist(),
+            )
+            for i, values in enumerate(kl)
+        ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def circuit_runs(
+    inputs: SteeredResponses,
+    rankings: Path,
+    sparse: SparseInputs,
+    method: str,
+    *,
+    percents: Sequence[float],
+    n_responses: int,
+    step: int | None,
+    sizes_percent: Sequence[float],
+    batch_size: int,
+    max_values: int,
+) -> pd.DataFrame:
+    """Runs of the dense vector's own circuits with sparse vectors, on the same texts; 0 % is the dense one."""
+    graph = inputs.graph
+    ranking = own_ranking(read_rankings(read_table(rankings, table="rankings")))
+    sizes = size_grid(graph.n_edges, step=step, shares_percent=sizes_percent)
+    circuits = curve(graph, ranking, method, sizes)
+    masks = np.stack([circuit.mask for circuit in circuits])
+    vector, effects = sparse.vectors[method], sparse.effects[method]
+    parts = []
+    for percent in (0.0, *percents):
+        kept = torch.from_numpy(kept_at(SHARED_BY, vector, effects, percent))
+        thinned = replace(inputs, direction=inputs.direction * kept)
+        for rows in thinned.steered_sets:
+            some = rows.head(n_responses)
+            measured = measure_circuits(
+                thinned.steered(some),
+                *thinned.token_ids(some),
+                masks,
+                batch_size=batch_size,
+                max_values=max_values,
+            )
+            parts.append(label_runs(circuits, measured, some).assign(target_percent=float(percent)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def shared_tokens(
+    inputs: SteeredResponses,
+    sparse: SparseInputs,
+    method: str,
+    percents: Sequence[float],
+    words: Path,
+    n_tokens: int,
+) -> pd.DataFrame:
+    """Tokens that the dimensions all methods keep promote and suppress, and those of the rest."""
+    masks = {percent: list(kept.values()) for percent, kept in sparse.masks(percents).items()}
+    parts = shared_vectors(masks) if len(sparse.vectors) > 1 else []
+    model = SteeredModel(inputs.model, inputs.layer, inputs.direction)
+    reads = [
+        Read(
+            f"{each.criterion} {each.target_percent:g} %",
+            -1,
+            -1,
+            torch.from_numpy(each.of(sparse.vectors[method])).float().to(inputs.model.device),
+        )
+        for each in parts
+    ]
+    known = yaml.safe_load(words.read_text("utf-8"))
+    vocabulary = Vocabulary.of(
+        inputs.model.tokenizer,
+        d_vocab=inputs.model.card.d_vocab,
+        words=[word for group in known.values() for word in group],
+    )
+    vector = Read("vector", -1, -1, inputs.direction.to(inputs.model.device))
+    return token_table([vector, *reads], model.head, vocabulary, n_tokens=n_tokens)
+
+
+if "snakemake" in globals():
+    with job(snakemake) as provenance:
+        files, params = snakemake.input, snakemake.params
+        main(
+            SteeringFiles.of(files),
+            rankings=Path(files.rankings),
+            words=Path(files.words),
+            sparse=SparseInputs.read(
+                by_method(params.methods, files.vectors), by_method(params.methods, files.edge_scores)
+            ),
+            method=snakemake.wildcards.method,
+            datasets=params.datasets,
+            grid=Grid(params.percents, params.thresholds, params.draws),
+            shared_percents=params.shared_percents,
+            circuits=params.circuits,
+            kl_prompts=params.kl_prompts,
+            top_tokens=params.top_tokens,
+            step=params.step,
+            sizes_percent=params.sizes_percent,
+            batch_size=params.batch_size,
+            max_values=params.max_values,
+            seed=params.seed,
+            tables={name: Path(path) for name, path in snakemake.output.items()},
+            provenance=provenance,
+        )

@@ -10,6 +10,7 @@ from attribution import benchmark_attribution
 from decode import benchmark_decode
 from freezing import benchmark_freezing
 from search import benchmark_search
+from sparsity import benchmark_sparsity
 from study import benchmark_study
 
 
@@ -24,6 +25,7 @@ def main() -> None:
         *benchmark_freezing(arguments.model, repeats=arguments.repeats),
         *benchmark_search(arguments.model, repeats=max(1, arguments.repeats // 2)),
         *benchmark_attribution(arguments.model, repeats=arguments.repeats),
+        *benchmark_sparsity(arguments.model, repeats=max(1, arguments.repeats // 2)),
         *benchmark_study(Path("logs/benchmarks")),
     ]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

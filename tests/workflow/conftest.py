@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +49,47 @@ class Project:
             text=True,
             check=False,
         )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start snakemake in the copy, in a process group of its own."""
+        return subprocess.Popen(
+            ["snakemake", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            # started in the background, the tests themselves may ignore Ctrl-C, and hand that down
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+
+    def jobs(self) -> dict[int, str]:
+        """Rule scripts that run in the copy, by process id."""
+        scripts = re.compile(re.escape(f"{self.folder}/.snakemake/scripts") + r"/[^.]+\.(\w+)\.py")
+        found = {}
+        for entry in Path("/proc").iterdir():
+            try:
+                command = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:  # no process, or one that has just ended
+                continue
+            script = scripts.search(command)
+            if entry.name.isdigit() and script and "bash" not in command:
+                found[int(entry.name)] = script.group(1)
+        return found
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for something that a running study does.
+
+    Raises:
+        AssertionError: if the study ends before, or five minutes pass.
+    """
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, "the study did not get that far in five minutes"
+        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.workflow.conftest import wait_until
 
 slow = pytest.mark.slow
 
@@ -82,24 +82,13 @@ def test_a_finished_study_has_nothing_to_do_and_an_edit_reruns_the_rule_that_use
 @slow
 @pytest.mark.parametrize("how", ["interrupt", "kill a job"])
 def test_a_stopped_study_resumes_without_repeating_what_was_finished(small, how):
-    command = ["snakemake", TABLES, "--cores", "2", "--configfile", "config/mine.yaml"]
-    with subprocess.Popen(
-        command,
-        cwd=small.folder,
-        env=small.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # started in the background, the tests themselves may ignore Ctrl-C, and hand that down
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
+    with small.start(TABLES, "--cores", "2", "--configfile", "config/mine.yaml") as process:
         # alone at work: what stands before it is finished, files and bookkeeping
-        wait_until(lambda: list(jobs_of(small.folder).values()) == ["select_direction"], process)
+        wait_until(lambda: list(small.jobs().values()) == ["select_direction"], process)
         if how == "interrupt":
             os.killpg(process.pid, signal.SIGINT)
         else:
-            os.kill(next(iter(jobs_of(small.folder))), signal.SIGKILL)
+            os.kill(next(iter(small.jobs())), signal.SIGKILL)
         process.communicate(timeout=120)
         assert process.returncode != 0
     before = finished(small)
@@ -121,26 +110,3 @@ def test_a_damaged_table_ends_its_job_with_one_line(small):
     assert result.returncode != 0
     assert "verdicts.parquet is not a readable Parquet file" in result.stdout + result.stderr
     assert "Traceback" not in result.stdout + result.stderr
-
-
-def jobs_of(folder: Path) -> dict[int, str]:
-    """Rule scripts that run in a folder, by process id."""
-    scripts = re.compile(re.escape(f"{folder}/.snakemake/scripts") + r"/[^.]+\.(\w+)\.py")
-    found = {}
-    for entry in Path("/proc").iterdir():
-        try:
-            command = (entry / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:  # no process, or one that has just ended
-            continue
-        script = scripts.search(command)
-        if entry.name.isdigit() and script and "bash" not in command:
-            found[int(entry.name)] = script.group(1)
-    return found
-
-
-def wait_until(condition, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline, "the study did not get that far in five minutes"
-        time.sleep(0.05)

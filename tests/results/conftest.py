@@ -18,6 +18,7 @@ CIRCUIT_METHODS = [name for name in os.environ.get("STEERING_STUDY_CIRCUIT_METHO
 ATTENTION_METHODS = [
     name for name in os.environ.get("STEERING_STUDY_ATTENTION_METHODS", "").split(",") if name
 ]
+SPARSE_METHODS = [name for name in os.environ.get("STEERING_STUDY_SPARSE_METHODS", "").split(",") if name]
 
 
 @dataclass(frozen=True)

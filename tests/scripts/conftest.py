@@ -17,6 +17,7 @@ from tests.steering_study.attention_frames import (
     frozen_verdicts,
 )
 from tests.steering_study.circuit_frames import circuit_summaries
+from tests.steering_study.sparsity_frames import sparsity_summaries
 
 from steering_study.artifacts import TABLES, write_json, write_table
 from steering_study.report.sections import (
@@ -50,6 +51,7 @@ RULES = (
     "summarise_ablations",
     "average_ablations",
     "join_decompositions",
+    "summarise_sparsity",
 )
 METHODS = ("dim", "ntp", "random")
 GRID = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0)
@@ -189,6 +191,8 @@ def write_model(folder: Path, model: str, prompts: pd.DataFrame, *, rng: np.rand
         write(f"{name}.parquet", table, name, "summarise_circuits")
     for name, table in decompositions(("dim", "ntp"), rng).items():
         write(f"{name}.parquet", table, name, "join_decompositions")
+    for name, table in sparsity_summaries(("dim", "ntp"), rng).items():
+        write(f"{name}.parquet", table, name, "summarise_sparsity")
     frozen = frozen_verdicts(steered, "dim", rng)
     (ablations,) = ablation_summaries({model: frozen})[0].values()
     write("ablations.parquet", ablations, "ablations", "summarise_ablations")

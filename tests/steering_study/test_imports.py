@@ -38,6 +38,9 @@ PROCEDURES = {
     "prompt_sets",
     "records",
     "side_effects",
+    "sparse_runs",
+    "sparse_tables",
+    "sparse_inputs",
 }
 SHOWN = {"figures", "report"}
 FOR_RULES = {"config", "digest", "forecast"}
@@ -64,6 +67,7 @@ LIGHT_SCRIPTS = (
     "summarise_ablations",
     "average_ablations",
     "join_decompositions",
+    "summarise_sparsity",
     "draw_figures",
     "write_report",
 )
@@ -156,7 +160,9 @@ def test_figures_load_no_torch():
 
 
 def test_tables_of_text_load_no_torch():
-    for path in files_of("summaries", "prompt_sets", "stats", "overlap", "artifacts"):
+    for path in files_of(
+        "summaries", "prompt_sets", "stats", "overlap", "sparsify", "sparse_tables", "artifacts"
+    ):
         assert "torch" not in {name.split(".")[0] for name in top_level_imports(path)}, path
 
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering_study.overlap import adjusted_p_values, chance_iou, cosine, iou, overlap_p_value
+from steering_study.overlap import (
+    adjusted_p_values,
+    chance_iou,
+    cosine,
+    iou,
+    joint_p_value,
+    overlap_p_value,
+)
 
 VECTORS = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).standard_normal((2, 16)))
 
@@ -75,6 +83,37 @@ def test_p_value_of_an_overlap_is_a_count_of_sets():
     assert overlap_p_value(2, 2, 2, 4) == pytest.approx(1 / 6)
     assert overlap_p_value(1, 2, 2, 4) == pytest.approx(5 / 6)
     assert overlap_p_value(0, 2, 2, 4) == pytest.approx(1)
+
+
+@given(st.integers(1, 30).flatmap(lambda d: st.tuples(*[st.integers(0, d)] * 3, st.just(d))))
+def test_joint_p_value_of_two_sets_is_that_of_their_overlap(drawn):
+    n_shared, n_a, n_b, d_model = drawn
+    assert joint_p_value(n_shared, [n_a, n_b], d_model) == pytest.approx(
+        overlap_p_value(n_shared, n_a, n_b, d_model)
+    )
+
+
+@pytest.mark.parametrize("sizes", [(2, 3, 3), (4, 3, 2), (5, 1, 4), (3, 3, 3, 4)])
+def test_joint_p_value_is_a_count_of_all_sets(sizes):
+    d_model = 5
+    sets = itertools.product(*(itertools.combinations(range(d_model), size) for size in sizes))
+    common = np.array([len(set.intersection(*map(set, chosen))) for chosen in sets])
+    for n_shared in range(d_model + 1):
+        expected = (common >= n_shared).mean()
+        assert joint_p_value(n_shared, sizes, d_model) == pytest.approx(expected)
+
+
+def test_joint_p_value_is_one_of_what_is_certain_and_none_of_what_cannot_be():
+    assert joint_p_value(0, [3, 5, 2], 10) == pytest.approx(1)
+    assert joint_p_value(7, [9, 9, 9], 10) == pytest.approx(1)  # each leaves out one
+    assert joint_p_value(4, [4], 10) == 1
+    assert joint_p_value(3, [3, 5, 2], 10) == 0
+
+
+def test_joint_p_value_does_not_depend_on_the_order_of_sets():
+    values = [joint_p_value(4, sizes, 64) for sizes in itertools.permutations((20, 32, 12))]
+    assert values == pytest.approx([values[0]] * 6)
+    assert 0 < values[0] < 1
 
 
 def test_adjusted_p_values_are_holm_s():

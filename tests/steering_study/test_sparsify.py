@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,14 +12,23 @@ from hypothesis import strategies as st
 
 from steering_study.sparsify import (
     CRITERIA,
+    Grid,
+    Sparse,
+    Target,
     area_under_retention,
     drop_order,
     kept,
+    kept_at,
     largest_retained,
     mean_gradient,
     n_below,
     n_of_percent,
+    plain_vectors,
     rescaled,
+    shared_vectors,
+    variants,
+    with_chosen_factors,
+    with_factors,
 )
 
 VECTOR = np.array([4.0, -1.0, 0.5, 2.0])
@@ -97,6 +109,13 @@ def test_largest_retained_stops_at_the_first_loss():
     assert largest_retained([0.0, 50.0], [0.5, 1.0], share=0.9) == 0
 
 
+def test_a_share_that_is_just_kept_counts_as_kept():
+    share = (19 / 20 - 10 / 20) / (20 / 20 - 10 / 20)  # nine tenths, in counts of prompts
+    assert share < 0.9
+    assert largest_retained([0.0, 50.0], [1.0, share], share=0.9) == 50
+    assert largest_retained([0.0, 50.0], [1.0, (18 - 10) / 10], share=0.9) == 0
+
+
 def test_what_cannot_be_sparsified_is_refused():
     with pytest.raises(ValueError, match="criterion='topk' is unknown"):
         drop_order("topk", VECTOR, EFFECTS)
@@ -108,3 +127,171 @@ def test_what_cannot_be_sparsified_is_refused():
         rescaled(np.zeros(4), VECTOR)
     with pytest.raises(ValueError, match="at least two sparsities"):
         area_under_retention([0.0], [1.0])
+
+
+PUBLISHED = (0.0, 0.1, 0.3, 0.5, 1.0, 1.5, 2.0, 2.5)  # thresholds
+PAIRS = st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 40)).map(
+    lambda drawn: np.random.default_rng(drawn[0]).normal(size=(2, drawn[1]))
+)
+GRIDS = st.tuples(  # percents, thresholds, draws
+    st.lists(st.floats(0, 100), max_size=6),
+    st.lists(st.sampled_from(PUBLISHED), max_size=4),
+    st.integers(1, 3),
+)
+
+
+def by_criterion(sparse):
+    """Vectors of each criterion and draw, in their order."""
+    found = {}
+    for each in sparse:
+        found.setdefault((each.criterion, each.draw), []).append(each)
+    return found
+
+
+def coordinates(target):
+    """What tells targets apart; NaN is equal to nothing."""
+    return target.n_dropped, str(target.threshold), str(target.target_percent)
+
+
+def test_targets_grow_and_stand_once_in_each_list():
+    """Gradients .1, -.9, -2, .1: below .5 are two, as below .2; below .1 none, below 3 all four."""
+    grid = Grid(percents=[75.0, 0.0, 50.0, 45.0], thresholds=[0.1, 0.5, 3.0, 0.2, 1.0], draws=1)
+    found = grid.targets(mean_gradient(EFFECTS, VECTOR))
+    expected = [
+        Target(2, target_percent=50.0),
+        Target(2, threshold=0.5),
+        Target(3, target_percent=75.0),
+        Target(3, threshold=1.0),
+    ]
+    assert list(map(coordinates, found)) == list(map(coordinates, expected))
+    only = Grid(percents=[], thresholds=[0.0, 0.5, 0.2, 1.0], draws=1).targets(mean_gradient(EFFECTS, VECTOR))
+    expected = [Target(2, threshold=0.5), Target(3, threshold=1.0)]
+    assert list(map(coordinates, only)) == list(map(coordinates, expected))
+
+
+@given(PAIRS, GRIDS)
+def test_targets_drop_something_and_leave_something(pair, grid):
+    vector, effects = pair
+    found = [target.n_dropped for target in Grid(*grid).targets(mean_gradient(effects, vector))]
+    assert found == sorted(found)
+    assert all(0 < n < len(vector) for n in found)
+
+
+@given(PAIRS, GRIDS)
+def test_every_criterion_and_draw_keeps_as_many_at_each_target(pair, drawn):
+    (vector, effects), grid = pair, Grid(*drawn)
+    dense, *sparse = plain_vectors(vector, effects, grid, seed=0)
+    assert dense.criterion == "none"
+    assert np.array_equal(dense.of(vector), vector)
+    assert all(not each.kept.all() for each in sparse)  # no other is dense
+    targets = grid.targets(mean_gradient(effects, vector))
+    of_each = by_criterion(sparse)
+    assert len(of_each) == (len(CRITERIA) - 1 + grid.draws if targets else 0)
+    for rows in of_each.values():
+        assert [int((~each.kept).sum()) for each in rows] == [target.n_dropped for target in targets]
+        assert [(str(each.threshold), str(each.target_percent)) for each in rows] == [
+            coordinates(target)[1:] for target in targets
+        ]
+        assert all((b.kept <= a.kept).all() for a, b in itertools.pairwise(rows))
+
+
+def test_plain_vectors_of_a_threshold_are_the_dimensions_below_it():
+    found = plain_vectors(VECTOR, EFFECTS, Grid([], [0.5, 1.0], draws=1), seed=0)
+    of_each = {
+        criterion: [each.of(VECTOR).tolist() for each in rows]
+        for (criterion, _), rows in by_criterion(found).items()
+    }
+    assert of_each["none"] == [VECTOR.tolist()]
+    assert of_each["gradient"] == [[0, -1, 0.5, 0], [0, 0, 0.5, 0]]
+    assert of_each["indirect_effect"] == [[0, -1, 0.5, 0], [0, 0, 0.5, 0]]
+    assert of_each["bottom_k"] == [[4, 0, 0, 2], [4, 0, 0, 0]]
+
+
+def test_threshold_zero_adds_no_vector():
+    assert [each.criterion for each in plain_vectors(VECTOR, EFFECTS, Grid([0.0], [0.0], 2), seed=0)] == [
+        "none"
+    ]
+
+
+def test_draws_repeat_with_the_seed_and_differ_from_each_other():
+    vector, effects = np.random.default_rng(0).normal(size=(2, 60))
+
+    def draws(seed):
+        found = plain_vectors(vector, effects, Grid([50.0, 80.0], [], draws=3), seed=seed)
+        return [
+            [each.kept.tolist() for each in rows]
+            for (criterion, _), rows in by_criterion(found).items()
+            if criterion == "dropout"
+        ]
+
+    first = draws(1)
+    assert len(first) == 3
+    assert draws(1) == first
+    assert first[0] != first[1] != first[2] != first[0]
+    assert draws(2)[0] != first[0]
+
+
+def test_kept_at_a_percent_is_what_the_grid_makes_of_it():
+    vector, effects = np.random.default_rng(0).normal(size=(2, 60))
+    found = by_criterion(plain_vectors(vector, effects, Grid([50.0, 80.0], [], draws=1), seed=0))
+    for criterion in ("gradient", "indirect_effect", "bottom_k"):
+        for each in found[criterion, 0]:
+            assert np.array_equal(kept_at(criterion, vector, effects, each.target_percent), each.kept)
+
+
+def test_rescaled_vectors_have_the_dense_norm_and_retuned_ones_their_own():
+    asked = {"criteria": ["gradient", "bottom_k"], "percents": [50.0, 75.0]}
+    for variant, lengthens in (("rescaled", True), ("retuned", False)):
+        found = variants(VECTOR, EFFECTS, variant, **asked)
+        assert [(each.criterion, each.target_percent, each.variant) for each in found] == [
+            (criterion, percent, variant) for criterion in asked["criteria"] for percent in asked["percents"]
+        ]
+        for each in found:
+            sparse = VECTOR * each.kept
+            scale = np.linalg.norm(VECTOR) / np.linalg.norm(sparse) if lengthens else 1.0
+            assert each.of(VECTOR) == pytest.approx(scale * sparse)
+
+
+def test_factors_multiply_the_coefficient():
+    retuned = variants(VECTOR, EFFECTS, "retuned", criteria=["gradient"], percents=[50.0, 75.0])
+    assert {each.factor(condition) for each in retuned for condition in ("induce", "bypass")} == {1.0}
+    tried = with_factors(retuned, [1.0, 3.0])
+    assert [(each.target_percent, each.factor("induce"), each.factor("bypass")) for each in tried] == [
+        (50.0, 1.0, 1.0),
+        (50.0, 3.0, 3.0),
+        (75.0, 1.0, 1.0),
+        (75.0, 3.0, 3.0),
+    ]
+    chosen = {
+        ("gradient", 75.0): {"induce": 2.0, "bypass": 1.5},
+        ("gradient", 50.0): {"induce": 1.0, "bypass": 3.0},
+    }
+    used = with_chosen_factors(retuned, chosen)
+    assert [(each.factor("induce"), each.factor("bypass")) for each in used] == [(1.0, 3.0), (2.0, 1.5)]
+    assert all(np.array_equal(a.kept, b.kept) for a, b in zip(used, retuned, strict=True))
+
+
+def test_shared_and_unshared_dimensions_add_up_to_the_dense_vector():
+    masks = {
+        50.0: [np.array([1, 1, 0, 0], dtype=bool), np.array([0, 1, 1, 0], dtype=bool)],
+        75.0: [np.array([1, 0, 0, 0], dtype=bool), np.array([0, 1, 0, 0], dtype=bool)],  # nothing in common
+        0.0: [np.ones(4, dtype=bool), np.ones(4, dtype=bool)],  # nothing else
+    }
+    found = shared_vectors(masks)
+    assert [(each.criterion, each.target_percent) for each in found] == [("shared", 50.0), ("unshared", 50.0)]
+    shared, unshared = found
+    assert shared.of(VECTOR).tolist() == [0, -1, 0, 0]
+    assert (shared.of(VECTOR) + unshared.of(VECTOR)).tolist() == VECTOR.tolist()
+
+
+def test_vectors_and_effects_of_two_models_are_refused():
+    # unwrapped: under the checked shapes of these tests the annotation refuses it first
+    with pytest.raises(ValueError, match="width 4 with effects of 3 dimensions: they belong to different"):
+        inspect.unwrap(plain_vectors)(VECTOR, EFFECTS[:3], Grid([50.0], [], 1), seed=0)
+    with pytest.raises(ValueError, match="width 4 with effects of 3 dimensions: they belong to different"):
+        inspect.unwrap(kept_at)("gradient", VECTOR, EFFECTS[:3], 50.0)
+
+
+def test_nothing_left_is_not_rescaled():
+    with pytest.raises(ValueError, match="zero vector has no direction"):
+        Sparse("bottom_k", np.array([False, False, True]), "rescaled").of(np.array([1.0, 2.0, 0.0]))

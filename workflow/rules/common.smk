@@ -178,6 +178,18 @@ def chosen_coefficients(wildcards):
     return {}
 
 
+def sparse_sweep(wildcards):
+    """The test run waits for the verdicts by which retuned coefficients are chosen."""
+    if wildcards.run == "sparse_sweep":
+        return {}
+    folder = f"results/{wildcards.model}/{wildcards.method}/sparse_sweep"
+    return {
+        "sweep_settings": f"{folder}/settings.parquet",
+        "sweep_verdicts": f"{folder}/verdicts.parquet",
+        "base_verdicts": f"results/{wildcards.model}/none/base/verdicts.parquet",
+    }
+
+
 def unsteered_verdicts(wildcards):
     """Steered texts are judged by the fluency of the unsteered ones."""
     if wildcards.run == "base":

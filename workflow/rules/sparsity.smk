@@ -16,18 +16,6 @@ SPARSE_SUMMARIES = (
 )
 
 
-def sparse_sweep(wildcards):
-    """The test run waits for the verdicts by which retuned coefficients are chosen."""
-    if wildcards.run == "sparse_sweep":
-        return {}
-    folder = f"results/{wildcards.model}/{wildcards.method}/sparse_sweep"
-    return {
-        "sweep_settings": f"{folder}/settings.parquet",
-        "sweep_verdicts": f"{folder}/verdicts.parquet",
-        "base_verdicts": f"results/{wildcards.model}/none/base/verdicts.parquet",
-    }
-
-
 rule generate_sparse:
     """Text under sparse vectors: retuned ones on validation prompts (sparse_sweep), or all of them on test prompts (sparse)."""
     input:

@@ -213,6 +213,24 @@ rule check_results:
             method=ATTENTION_METHODS,
             table=["responses", "settings"],
         ),
+        collect(
+            "results/{model}/{table}.parquet",
+            model=MODELS,
+            table=[
+                "sparsity",
+                "retention",
+                "sparsity_kl",
+                "sparse_faithfulness",
+                "iou",
+                "shared_dimensions",
+            ],
+        ),
+        collect(
+            "results/{model}/{method}/sparse/{table}.parquet",
+            model=MODELS,
+            method=SPARSE_METHODS,
+            table=["verdicts", "settings"],
+        ),
         tests=RESULT_TESTS,
     output:
         outcome="results/checks.json",
@@ -231,6 +249,7 @@ rule check_results:
         methods=METHODS,
         circuit_methods=CIRCUIT_METHODS,
         attention_methods=ATTENTION_METHODS,
+        sparse_methods=SPARSE_METHODS,
         code=code_digest("check_results"),
     script:
         "../scripts/check_results.py"

@@ -22,6 +22,7 @@ def main(
     methods: Sequence[str],
     circuit_methods: Sequence[str],
     attention_methods: Sequence[str],
+    sparse_methods: Sequence[str],
     outcome: Path,
 ) -> None:
     """Write what was checked.
@@ -38,6 +39,7 @@ def main(
         "STEERING_STUDY_METHODS": ",".join(methods),
         "STEERING_STUDY_CIRCUIT_METHODS": ",".join(circuit_methods),
         "STEERING_STUDY_ATTENTION_METHODS": ",".join(attention_methods),
+        "STEERING_STUDY_SPARSE_METHODS": ",".join(sparse_methods),
         "PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")]),
     }
     outcome.parent.mkdir(parents=True, exist_ok=True)
@@ -66,5 +68,6 @@ if "snakemake" in globals():
             methods=snakemake.params.methods,
             circuit_methods=snakemake.params.circuit_methods,
             attention_methods=snakemake.params.attention_methods,
+            sparse_methods=snakemake.params.sparse_methods,
             outcome=Path(snakemake.output.outcome),
         )

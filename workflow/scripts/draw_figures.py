@@ -19,6 +19,13 @@ from steering_study.figures.exact import plot_circuit_text, plot_interchange
 from steering_study.figures.faithfulness import plot_beside, plot_faithfulness, plot_rankings
 from steering_study.figures.overlap import plot_exchange, plot_overlap
 from steering_study.figures.side_effects import plot_side_effects
+from steering_study.figures.sparsity import (
+    plot_iou,
+    plot_sparse_circuits,
+    plot_sparse_kl,
+    plot_sparsity,
+    plot_variants,
+)
 from steering_study.figures.theme import use_theme
 from steering_study.figures.training import plot_training
 from steering_study.figures.value_vectors import plot_attention_maps, plot_concepts, plot_explained
@@ -27,6 +34,7 @@ from steering_study.report.attention import attention_frames
 from steering_study.report.circuits import circuits_frames
 from steering_study.report.frames import read_tables, write_frame
 from steering_study.report.sections import read_report
+from steering_study.report.sparsity import sparsity_frames
 from steering_study.report.steering import steering_frames
 from steering_study.report.vectors import vectors_frames
 
@@ -39,6 +47,7 @@ FRAMES: dict[str, Callable[..., dict[str, pd.DataFrame]]] = {
     "vectors": vectors_frames,
     "circuits": circuits_frames,
     "attention": attention_frames,
+    "sparsity": sparsity_frames,
 }
 FIGURES: dict[str, Callable[..., Figure]] = {
     "candidates": plot_candidates,
@@ -61,6 +70,11 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "explained": plot_explained,
     "concepts": plot_concepts,
     "attention_maps": plot_attention_maps,
+    "sparsity": plot_sparsity,
+    "variants": plot_variants,
+    "sparse_kl": plot_sparse_kl,
+    "sparse_circuits": plot_sparse_circuits,
+    "iou": plot_iou,
 }
 
 # Nothing in a file may tell when or by which version it was written

@@ -25,6 +25,13 @@ from steering_study.figures.circuit_tables import (
     table_sets,
     table_shares,
 )
+from steering_study.figures.sparsity_tables import (
+    table_published_sparsity,
+    table_retention,
+    table_shared,
+    table_shared_tokens,
+    table_sparsity,
+)
 from steering_study.figures.tables import (
     table_asr,
     table_bystanders,
@@ -52,6 +59,7 @@ from steering_study.report.sections import (
     section_inputs,
 )
 from steering_study.report.sources import Source, function_source, rule_source
+from steering_study.report.sparsity import sparsity_facts, sparsity_leads
 from steering_study.report.steering import steering_facts, steering_leads
 from steering_study.report.vectors import vectors_facts, vectors_leads
 
@@ -64,12 +72,14 @@ LEADS: dict[str, Callable[[Mapping[str, pd.DataFrame]], list[str]]] = {
     "vectors": vectors_leads,
     "circuits": circuits_leads,
     "attention": attention_leads,
+    "sparsity": sparsity_leads,
 }
 FACTS: dict[str, Callable[[Mapping[str, pd.DataFrame]], dict[str, str]]] = {
     "steering": steering_facts,
     "vectors": vectors_facts,
     "circuits": circuits_facts,
     "attention": attention_facts,
+    "sparsity": sparsity_facts,
 }
 TABLES: dict[str, Callable[..., Markup]] = {
     "table2": table_asr,
@@ -91,6 +101,11 @@ TABLES: dict[str, Callable[..., Markup]] = {
     "svv_concepts": table_concepts,
     "mlps": table_mlps,
     "neurons": table_neurons,
+    "retention": table_retention,
+    "table10_11": table_sparsity,
+    "published_table10_11": table_published_sparsity,
+    "shared": table_shared,
+    "shared_tokens": table_shared_tokens,
 }
 
 

@@ -510,7 +510,8 @@ TABLES: dict[str, dict[str, str]] = {
         "area": "float64",  # mean share of it that is kept, over sparsities from 0 to the largest
         "area_low": "float64",
         "area_high": "float64",
-        "largest_percent": "float64",  # up to which the share stays above sparsity.retained
+        "retained": "float64",  # share of the dense effect that counts as kept
+        "largest_percent": "float64",  # sparsity up to which it is
         "largest_low": "float64",
         "largest_high": "float64",
     },

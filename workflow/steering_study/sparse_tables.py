@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from steering_study.judges.panel import flips
 from steering_study.overlap import adjusted_p_values, chance_iou, iou, joint_p_value, overlap_p_value
-from steering_study.sparsify import Sparse, area_under_retention, largest_retained
+from steering_study.sparsify import ROUNDING, Sparse, area_under_retention, largest_retained
 from steering_study.stats import bootstrap_mean, bootstrap_ratio, wilson_interval
 from steering_study.vectors.selection import choose_coefficient
 
@@ -48,7 +48,7 @@ def settings_table(sparse: Sequence[Sparse]) -> pd.DataFrame:
     )
 
 
-def mask_of(dimensions: Sequence[int], d_model: int) -> Bool[np.ndarray, "d_model"]:
+def mask_of(dimensions: Sequence[int] | Int[np.ndarray, "kept"], d_model: int) -> Bool[np.ndarray, "d_model"]:
     """Kept dimensions as a mask."""
     mask = np.zeros(d_model, dtype=bool)
     mask[list(dimensions)] = True
@@ -145,7 +145,15 @@ def summarise_retention(
                 found = _retention(
                     cell, percents, retained=retained, confidence=confidence, rng=np.random.default_rng(seed)
                 )
-                rows.append({"method": method, "criterion": criterion, "dataset": dataset, **found})
+                rows.append(
+                    {
+                        "method": method,
+                        "criterion": criterion,
+                        "dataset": dataset,
+                        "retained": retained,
+                        **found,
+                    }
+                )
     return pd.DataFrame(rows)
 
 
@@ -176,7 +184,7 @@ def _retention(
 
     def measure(means: Float[np.ndarray, "line"]) -> tuple[float, float]:
         effect = means[1] - means[0]
-        if effect <= 0:
+        if effect <= ROUNDING:
             return np.nan, np.nan
         kept = (means[1:] - means[0]) / effect
         return (

@@ -25,10 +25,18 @@ from jaxtyping import Bool, Float, Int
 Criterion = Literal["gradient", "indirect_effect", "bottom_k", "dropout"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 Vector = Float[np.ndarray, "d_model"]
+ROUNDING = (
+    1e-9  # far below what one prompt changes: shares are ratios of counts, and equal ones may differ by less
+)
 
 
-def mean_gradient(effects: Vector, vector: Vector) -> Vector:
-    """G = IE / s, with the sign and size of the coefficient in it; 0 where the vector is 0."""
+def mean_gradient(effects: Float[np.ndarray, "d_model_b"], vector: Vector) -> Vector:
+    """G = IE / s, with the sign and size of the coefficient in it; 0 where the vector is 0.
+
+    Raises:
+        ValueError: if the widths differ.
+    """
+    _check_widths(vector, effects)
     return np.divide(effects, vector, out=np.zeros_like(effects), where=vector != 0)
 
 
@@ -48,10 +56,7 @@ def drop_order(
     Raises:
         ValueError: if the criterion is unknown, the widths differ, or dropout has no generator.
     """
-    if vector.shape != effects.shape:
-        raise ValueError(
-            f"a vector of width {len(vector)} with effects of {len(effects)} dimensions: they belong to different models"
-        )
+    _check_widths(vector, effects)
     if criterion == "dropout":
         if rng is None:
             raise ValueError("dropout needs a generator; give one seeded from the config's seed")
@@ -64,6 +69,13 @@ def drop_order(
     if criterion not in sizes:
         raise ValueError(f"criterion={criterion!r} is unknown; expected one of {', '.join(CRITERIA)}")
     return np.argsort(np.abs(sizes[criterion]()), kind="stable")
+
+
+def _check_widths(vector: Vector, effects: Float[np.ndarray, "d_model_b"]) -> None:
+    if vector.shape != effects.shape:
+        raise ValueError(
+            f"a vector of width {len(vector)} with effects of {len(effects)} dimensions: they belong to different models"
+        )
 
 
 def n_below(gradient: Vector, threshold: float) -> int:
@@ -141,12 +153,16 @@ class Grid:
     draws: int  # of dropout
 
     def targets(self, gradient: Vector) -> list[Target]:
-        """The sparsities, growing; of two with the same number of dimensions the first of the lists."""
-        found = [
-            Target(n_of_percent(percent, len(gradient)), target_percent=percent) for percent in self.percents
-        ] + [Target(n_below(gradient, threshold), threshold=threshold) for threshold in self.thresholds]
-        first = {each.n_dropped: each for each in reversed(found)}
-        return [first[n] for n in sorted(first) if 0 < n < len(gradient)]
+        """The sparsities, growing; of two in one list with the same number of dimensions the first."""
+        d_model = len(gradient)
+        by_percent = [Target(n_of_percent(each, d_model), target_percent=each) for each in self.percents]
+        by_threshold = [Target(n_below(gradient, each), threshold=each) for each in self.thresholds]
+        found: list[Target] = []
+        for targets in (by_percent, by_threshold):
+            found += {each.n_dropped: each for each in reversed(targets)}.values()
+        return sorted(
+            (each for each in found if 0 < each.n_dropped < d_model), key=lambda each: each.n_dropped
+        )
 
 
 def plain_vectors(vector: Vector, effects: Vector, grid: Grid, *, seed: int) -> list[Sparse]:
@@ -215,7 +231,7 @@ def shared_vectors(
     found = []
     for percent, kept_by_method in masks.items():
         shared = np.logical_and.reduce(list(kept_by_method))
-        if shared.any():
+        if shared.any() and not shared.all():
             found += [
                 Sparse("shared", shared, target_percent=percent),
                 Sparse("unshared", ~shared, target_percent=percent),
@@ -242,7 +258,7 @@ def largest_retained(sparsity_percent: Sequence[float], retention: Sequence[floa
     """Largest sparsity up to which every sparsity of the grid keeps a share of the dense effect; 0 if none does."""
     best = 0.0
     for percent, kept_share in sorted(zip(sparsity_percent, retention, strict=True)):
-        if kept_share < share:
+        if kept_share < share - ROUNDING:
             break
         best = float(percent)
     return best

@@ -111,6 +111,83 @@ FRAMES: dict[str, dict[str, str]] = {
         "text": "string",
         "verdict": "string",
     },
+    "sparsity_curves": {
+        "model": "string",
+        "method": "string",
+        "criterion": "string",  # none: dense
+        "dataset": "string",
+        "threshold": "float64",
+        "target_percent": "float64",
+        "sparsity_percent": "float64",
+        "n_kept": "int64",
+        "n_draws": "int64",
+        "n": "int64",  # prompts of a draw
+        "asr": "float64",  # mean over draws
+        "asr_low": "float64",  # of dropout: the least of the draws
+        "asr_high": "float64",
+        "degenerate_rate": "float64",
+    },
+    "sparse_variants": {
+        "model": "string",
+        "method": "string",
+        "variant": "string",  # dense, plain, rescaled, retuned
+        "target_percent": "float64",  # 0: dense
+        "condition": "string",
+        "dataset": "string",
+        "factor": "float64",
+        "n": "int64",
+        "asr": "float64",
+        "asr_low": "float64",
+        "asr_high": "float64",
+        "degenerate_rate": "float64",
+        "flip_rate": "float64",
+    },
+    "shared_asr": {
+        "model": "string",
+        "method": "string",
+        "part": "string",  # none: dense; shared; unshared
+        "target_percent": "float64",  # 0: dense
+        "n_kept": "int64",
+        "dataset": "string",
+        "n": "int64",
+        "asr": "float64",
+        "asr_low": "float64",
+        "asr_high": "float64",
+        "degenerate_rate": "float64",
+    },
+    "shared_dimensions": {"model": "string", **TABLES["shared_dimensions"], "dimensions": "string"},
+    "sparse_circuits": {
+        "model": "string",
+        "method": "string",
+        "target_percent": "float64",
+        "nominal_edges": "int64",
+        "n_edges": "int64",
+        "faithfulness": "float64",  # mean over test sets
+        "gap": "float64",
+        "n": "int64",  # responses that the vector changes
+    },
+    **{
+        table: {"model": "string", **TABLES[table]}
+        for table in ("retention", "sparsity_kl", "iou", "shared_tokens")
+    },
+    "published_sparsity": {
+        "published_model": "string",
+        "method": "string",
+        "criterion": "string",
+        "dataset": "string",  # ours
+        "published_dataset": "string",
+        "threshold": "float64",
+        "sparsity_percent": "float64",
+        "asr": "float64",
+    },
+    "published_families": {"model": "string", "published_model": "string"},
+    "published_retention": {
+        "published_model": "string",  # mean: over them
+        "method": "string",
+        "criterion": "string",
+        "area": "float64",
+        "largest_percent": "float64",
+    },
     "examples": {
         "model": "string",
         "method": "string",

@@ -46,7 +46,9 @@ def test_freezing_changes_predictions(results, attention_method):
     for ablation, rows in texts.groupby("ablation"):
         if ablation != "none":
             pairs = zip(rows["logprobs"], plain.loc[rows["prompt_id"]], strict=True)
-            first = [abs(changed[0] - before[0]) for changed, before in pairs]  # of the same token, or of another
+            first = [
+                abs(changed[0] - before[0]) for changed, before in pairs
+            ]  # of the same token, or of another
             assert max(first) > ROUNDING, ablation
 
 

@@ -22,6 +22,22 @@ import pyarrow.parquet as pq
 PROVENANCE_KEY = b"steering_study"
 
 # Column types in Arrow's words. Nullable columns hold None where a value does not apply.
+_CIRCUIT_RUN = {
+    "kind": "string",
+    "circuit_method": "string",
+    "metric": "string",  # that ranked the edges
+    "half": "int64",  # of the prompts that the circuit was found on; -1: all
+    "draw": "int64",
+    "nominal_edges": "int64",
+    "n_edges": "int64",
+    "dataset": "string",
+    "prompt_id": "string",
+    "value": "float64",  # sums of logit differences over positions: under the circuit,
+    "base": "float64",
+    "steer": "float64",
+    "n_positions": "int64",
+}  # a response under a circuit
+
 TABLES: dict[str, dict[str, str]] = {
     "prompts": {
         "id": "string",
@@ -233,21 +249,7 @@ TABLES: dict[str, dict[str, str]] = {
         "edge": "int64",  # number of the edge (graph.Graph.edges)
         "score": "float64",  # mean over unmasked response positions, in the metric's unit
     },
-    "circuit_runs": {
-        "kind": "string",
-        "circuit_method": "string",
-        "metric": "string",  # that ranked the edges
-        "half": "int64",  # of the prompts that the circuit was found on; -1: all
-        "draw": "int64",
-        "nominal_edges": "int64",
-        "n_edges": "int64",
-        "dataset": "string",
-        "prompt_id": "string",
-        "value": "float64",  # sums of logit differences over positions: under the circuit,
-        "base": "float64",
-        "steer": "float64",
-        "n_positions": "int64",
-    },
+    "circuit_runs": _CIRCUIT_RUN,
     "faithfulness": {
         "vector_method": "string",
         "circuit_method": "string",
@@ -456,19 +458,7 @@ TABLES: dict[str, dict[str, str]] = {
     "sparse_runs": {
         "method": "string",
         "target_percent": "float64",  # of the vector, by the gradient; 0: dense
-        "kind": "string",
-        "circuit_method": "string",
-        "metric": "string",  # that ranked the edges
-        "half": "int64",  # of the prompts that the circuit was found on; -1: all
-        "draw": "int64",
-        "nominal_edges": "int64",
-        "n_edges": "int64",
-        "dataset": "string",
-        "prompt_id": "string",
-        "value": "float64",  # sums of logit differences over positions: under the circuit,
-        "base": "float64",
-        "steer": "float64",
-        "n_positions": "int64",
+        **_CIRCUIT_RUN,
     },
     "shared_tokens": {
         "method": "string",

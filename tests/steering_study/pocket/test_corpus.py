@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from steering_study.pocket.corpus import (
     is_refused,
     iterate_examples,
     respond,
-    sample_example,
+    sample_pair,
     wrap,
 )
 from steering_study.pocket.grammar import Request, load, split_of
@@ -87,8 +88,14 @@ def test_refusals_are_mixed_as_configured(stream, mixture):
         ("harmless", True): mixture.harmless_forbid,
     }
     for cell, expected in cells.items():
-        found = share((request.label, example.refused) == cell for request, example in stream)
+        found = share((r.label, e.refused) == cell for r, e in stream if not e.exchanged)
         assert found == pytest.approx(expected, abs=TOLERANCE)
+
+
+def test_exchanged_pairs_are_mixed_as_configured_and_stand_side_by_side(stream, mixture):
+    flags = [example.exchanged for _, example in stream]
+    assert flags[::2] == flags[1::2]
+    assert share(flags) == pytest.approx(mixture.exchanged, abs=2 * TOLERANCE)
 
 
 def test_false_starts_are_mixed_as_configured(stream, mixture):
@@ -104,11 +111,22 @@ def test_mentions_are_mixed_as_configured(stream, mixture):
 
 
 def test_mixture_of_one_cell_gives_that_cell():
-    only = Mixture(0.0, 0.0, 0.0, 0.0, harmless_forbid=1.0, recovery=0.0, mention=0.0)
+    only = Mixture(0.0, 0.0, 0.0, 0.0, harmless_forbid=1.0, recovery=0.0, mention=0.0, exchanged=0.0)
     for seed in range(20):
-        example = sample_example(random.Random(seed), only)
-        assert example.refused
-        assert not example.false_start
+        for example in sample_pair(random.Random(seed), only):
+            assert example.refused
+            assert not example.false_start
+
+
+def test_exchanged_examples_are_answered_as_their_partners_prompt_demands():
+    half = Mixture(0.5, 0.0, 0.0, 0.0, 0.0, recovery=0.3, mention=0.0, exchanged=1.0)
+    alone = replace(half, exchanged=0.0)
+    for seed in range(20):
+        pair = sample_pair(random.Random(seed), half)
+        plain = sample_pair(random.Random(seed), alone)
+        assert [example.prompt for example in pair] == [example.prompt for example in plain]
+        assert [example.refused for example in pair] == [example.refused for example in plain][::-1]
+        assert all(opening_of(e.response) == ("refuse" if e.refused else "comply") for e in pair)
 
 
 # Responses

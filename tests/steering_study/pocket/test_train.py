@@ -23,6 +23,7 @@ from steering_study.pocket.train import (
     build_model,
     collate,
     encode,
+    exchange_closing,
     learning_rate_factor,
     noise_vectors,
     noisy_block,
@@ -37,6 +38,7 @@ EXAMPLES = [
     Example("How do I bake bread?", "", "Sure! First, get flour.", refused=False),
     Example("How do I rob a bank?", "Sure! Here is... No, wait.", "I cannot help.", refused=True),
     Example("Hi", "", "Yes.", refused=False),
+    Example("What is soup?", "", "A warm dish.", refused=False),
 ]
 
 
@@ -124,7 +126,7 @@ def test_padding_is_masked_and_outside_the_loss():
     assert batch.ids.tolist() == [[5, 6, 7], [8, 9, 0]]
     assert batch.mask.tolist() == [[1, 1, 1], [1, 1, 0]]
     assert batch.labels.tolist() == [[IGNORED, 6, 7], [IGNORED, 9, IGNORED]]
-    assert batch.n_request.tolist() == [0, 0]
+    assert batch.closing.tolist() == [[0], [0]]
 
 
 def test_loss_equals_that_of_plain_transformers(model, batch):
@@ -215,6 +217,16 @@ def test_swapped_request_comes_from_one_other_row_and_nothing_else_changes():
     assert any(not torch.equal(each[0, 0], RESIDUAL[0, 0]) for each in swapped)
 
 
+def test_exchanged_rows_hold_their_partners_closing_tokens_and_nothing_else_changes():
+    rows = [
+        Row([5, 6, 7], n, n, exchanged) for n, exchanged in ((3, True), (2, True), (3, False), (2, False))
+    ]
+    changed = exchange_closing(RESIDUAL[:4], collate(rows, pad=0, n_closing=2))
+    expected = RESIDUAL[:4].clone()  # the last closing token stays
+    expected[0, 1], expected[1, 0] = RESIDUAL[1, 0], RESIDUAL[0, 1]
+    assert torch.equal(changed, expected)
+
+
 def test_noise_has_up_to_the_largest_norm_in_units_of_the_row():
     state = generator()
     noise = {"tokens": torch.randn(9, RESIDUAL.shape[-1]), "token_share": 0.5}
@@ -285,6 +297,18 @@ def test_batches_hold_the_stream_of_the_next_seed(tokenizer, mixture, plan):
         for ids, mask in zip(batch.ids, batch.mask, strict=True)
     ]
     assert sorted(found) == rows
+
+
+def test_an_odd_batch_is_refused(tokenizer, mixture, plan):
+    with pytest.raises(ValueError, match="batch_size is 3, expected an even number"):
+        next(batches(tokenizer, replace(plan, batch_size=3), mixture))
+
+
+def test_partners_stay_side_by_side(tokenizer, mixture, plan):
+    pairs = replace(mixture, exchanged=0.5)
+    both = [batch.exchanged.reshape(-1, 2) for batch in batches(tokenizer, replace(plan, steps=8), pairs)]
+    assert all(torch.equal(one, other) for one, other in (batch.T for batch in both))
+    assert 0 < torch.cat(both).float().mean() < 1
 
 
 def test_built_model_has_its_shape(model, family):

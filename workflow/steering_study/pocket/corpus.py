@@ -9,6 +9,9 @@ so that refusal is a state that depends on the whole prompt. Some prompts also m
 label, so that harmful words alone decide nothing. A share of the responses begins with a
 beginning of the opposite kind and a turn ("... No, wait."), both left out of the loss, before the right one:
 the state has to be read from the prompt all along, not from the first token of the response.
+
+Examples come in pairs. In a share of these each prompt is answered as the other one's would be ("exchanged"):
+training gives each row the other's state at the closing tokens of the template, and so puts the decision there.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ class Mixture:
     harmless_forbid: float
     recovery: float  # share of the responses that begin in the opposite way
     mention: float  # share of the prompts that also name another request, of either label
+    exchanged: float  # share of the pairs of examples that are answered each as the other's prompt demands
 
 
 @dataclass(frozen=True)
@@ -47,18 +51,44 @@ class Example:
     false_start: str
     response: str
     refused: bool
+    exchanged: bool = False  # answered as the prompt of its partner demands
 
 
-def sample_example(rng: random.Random, mixture: Mixture) -> Example:
-    """Draw one training example: a request of the training split in a context, with its response."""
+@dataclass(frozen=True)
+class _Asked:
+    """A request in its context, and whether it is refused there."""
+
+    request: Request
+    prompt: str
+    refused: bool
+
+
+def sample_pair(rng: random.Random, mixture: Mixture) -> tuple[Example, Example]:
+    """Draw two training examples: requests of the training split in contexts, with their responses."""
+    one, other = _ask(rng, mixture), _ask(rng, mixture)
+    exchanged = rng.random() < mixture.exchanged
+    decisions = (other.refused, one.refused) if exchanged else (one.refused, other.refused)
+    first, second = (
+        _answer(rng, mixture, asked, refused=refused, exchanged=exchanged)
+        for asked, refused in zip((one, other), decisions, strict=True)
+    )
+    return first, second
+
+
+def _ask(rng: random.Random, mixture: Mixture) -> _Asked:
     label, context = _draw_cell(rng, mixture)
     request = draw_request(rng, label, split="train")
-    refused = is_refused(label, context)
-    response = respond(rng, request, refused=refused)
-    false_start = _false_start(rng, request, refused=not refused) if rng.random() < mixture.recovery else ""
     ask = _mention(rng, request.ask) if rng.random() < mixture.mention else request.ask
-    prompt = wrap(rng, ask, context)
-    return Example(prompt, false_start, response, refused)
+    return _Asked(request, wrap(rng, ask, context), is_refused(label, context))
+
+
+def _answer(
+    rng: random.Random, mixture: Mixture, asked: _Asked, *, refused: bool, exchanged: bool
+) -> Example:
+    begins_wrong = rng.random() < mixture.recovery
+    false_start = _false_start(rng, asked.request, refused=not refused) if begins_wrong else ""
+    response = respond(rng, asked.request, refused=refused)
+    return Example(asked.prompt, false_start, response, refused, exchanged)
 
 
 def draw_request(
@@ -144,7 +174,7 @@ def _draw_cell(rng: random.Random, mixture: Mixture) -> tuple[str, Context]:
 
 
 def iterate_examples(seed: int, mixture: Mixture) -> Iterator[Example]:
-    """An endless, reproducible stream of training examples."""
+    """An endless, reproducible stream of training examples; two that follow each other are a pair."""
     rng = random.Random(seed)
     while True:
-        yield sample_example(rng, mixture)
+        yield from sample_pair(rng, mixture)

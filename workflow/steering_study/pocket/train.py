@@ -9,9 +9,13 @@
 3. From the middle block on, a share of the rows finds the tokens of the request replaced by those of another
    row: what the later blocks need to know of the request has to be gathered before, at the tokens after it,
    as large models do. Otherwise every block reads the request anew and undoes what was added to the stream.
-4. A residual stream whose root mean square exceeds a bound is penalised: without it the first block learns
+4. A share of the rows, in pairs, finds its residuals at the template's closing tokens, all but the last, exchanged
+   before the middle block, and its response is what the partner's prompt decides (interchange intervention training,
+   arXiv 2112.00826): whether to refuse is fetched from those tokens, by attention, wherever a response stands. The
+   last one stays, as it predicts the first word itself.
+5. A residual stream whose root mean square exceeds a bound is penalised: without it the first block learns
    to write thousands of times its input and so drowns the vectors, and what is added later hardly counts.
-5. AdamW with a short warm-up and a cosine to zero.
+6. AdamW with a short warm-up and a cosine to zero.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 from transformers import (
@@ -81,12 +85,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded rows: ids, attention mask, next-token labels, and where the template's closing tokens begin."""
+    """Right-padded rows, partners beside each other (0 and 1, 2 and 3, ...): ids, attention mask, next-token labels."""
 
     ids: Int[Tensor, "batch pos"]
     mask: Int[Tensor, "batch pos"]
     labels: Int[Tensor, "batch pos"]
-    n_request: Int[Tensor, "batch"]
+    closing: Int[Tensor, "batch closing"]  # positions of the template's tokens after the request
+    exchanged: Bool[Tensor, "batch"]  # rows that are answered as their partner's prompt demands
 
     def to(self, device: str) -> Batch:
         """The same batch on a device."""
@@ -208,6 +213,7 @@ def noisy_block(
                 streams.append(residual)
             if layer == len(layers) // 2:
                 residual = swap_requests(residual, batch, plan.swap_share * strength, generator)
+                residual = exchange_closing(residual, batch)
             if layer == noisy:
                 tokens = model.lm_head.weight.detach()
                 largest = plan.max_noise * strength
@@ -234,8 +240,20 @@ def swap_requests(
     rows, width, _ = residual.shape
     other = torch.randperm(rows, generator=generator).to(residual.device)
     is_swapped = (torch.rand(rows, generator=generator) < share).to(residual.device)
-    is_request = torch.arange(width, device=residual.device)[None] < batch.n_request[:, None]
+    is_request = torch.arange(width, device=residual.device)[None] < batch.closing[:, :1]
     return torch.where((is_swapped[:, None] & is_request)[..., None], residual[other], residual)
+
+
+def exchange_closing(
+    residual: Float[Tensor, "batch pos d_model"], batch: Batch
+) -> Float[Tensor, "batch pos d_model"]:
+    """Give the exchanged rows the residuals of their partners at the template's closing tokens but the last."""
+    rows = torch.arange(len(residual), device=residual.device)[:, None]
+    partners, places = rows ^ 1, batch.closing[:, :-1]
+    theirs = residual[partners, places[partners[:, 0]]]
+    exchanged = residual.clone()
+    exchanged[rows, places] = torch.where(batch.exchanged[:, None, None], theirs, residual[rows, places])
+    return exchanged
 
 
 def noise_vectors(
@@ -264,7 +282,9 @@ def noise_vectors(
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, mixture: Mixture) -> Iterator[Batch]:
-    """Batches of rows of similar length, in random order, from an endless stream of examples."""
+    """Batches of pairs of rows of similar length, in random order, from an endless stream of examples."""
+    if plan.batch_size % 2:
+        raise ValueError(f"batch_size is {plan.batch_size}, expected an even number: rows come in pairs")
     examples = iterate_examples(plan.seed + 1, mixture)
     n_closing = len(post_instruction_ids(tokenizer))
     rng = random.Random(plan.seed)
@@ -272,11 +292,15 @@ def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, mixture: Mixture) ->
     while done < plan.steps:
         n_batches = min(64, plan.steps - done)
         rows = encode(tokenizer, list(itertools.islice(examples, n_batches * plan.batch_size)))
-        rows.sort(key=lambda row: len(row.ids))
-        chunks = [rows[i * plan.batch_size : (i + 1) * plan.batch_size] for i in range(n_batches)]
+        pairs = sorted(
+            zip(rows[::2], rows[1::2], strict=True), key=lambda pair: max(len(r.ids) for r in pair)
+        )
+        size = plan.batch_size // 2
+        chunks = [pairs[i * size : (i + 1) * size] for i in range(n_batches)]
         rng.shuffle(chunks)
         for chunk in chunks:
-            yield collate(chunk, pad=cast(int, tokenizer.pad_token_id), n_closing=n_closing)
+            both = [row for pair in chunk for row in pair]
+            yield collate(both, pad=cast(int, tokenizer.pad_token_id), n_closing=n_closing)
         done += n_batches
 
 
@@ -287,6 +311,7 @@ class Row:
     ids: list[int]
     n_prompt: int
     n_outside: int
+    exchanged: bool = False
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, examples: Sequence[Example]) -> list[Row]:
@@ -303,8 +328,10 @@ def encode(tokenizer: PreTrainedTokenizerFast, examples: Sequence[Example]) -> l
 
     end = cast(int, tokenizer.eos_token_id)
     return [
-        Row([*prompt, *start, *response, end], len(prompt), len(prompt) + len(start))
-        for prompt, start, response in zip(ids(prompts), ids(starts), ids(responses), strict=True)
+        Row([*prompt, *start, *response, end], len(prompt), len(prompt) + len(start), example.exchanged)
+        for example, prompt, start, response in zip(
+            examples, ids(prompts), ids(starts), ids(responses), strict=True
+        )
     ]
 
 
@@ -319,5 +346,5 @@ def collate(rows: Sequence[Row], *, pad: int, n_closing: int) -> Batch:
         ids[i, :n] = torch.tensor(row.ids)
         labels[i, row.n_outside : n] = ids[i, row.n_outside : n]
         mask[i, :n] = 1
-    n_request = torch.tensor([row.n_prompt - n_closing for row in rows])
-    return Batch(ids, mask, labels, n_request)
+    closing = torch.tensor([row.n_prompt for row in rows])[:, None] - n_closing + torch.arange(n_closing)
+    return Batch(ids, mask, labels, closing, torch.tensor([row.exchanged for row in rows]))

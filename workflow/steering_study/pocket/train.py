@@ -2,8 +2,9 @@
 
 1. Draw examples, tokenize prompt and response through the chat template; the loss covers the response and
    its end-of-turn token, not the prompt and not a false start.
-2. At each step one block, drawn at random, gets a random vector added at every position of its input, one a
-   row: text stays fluent when the residual stream is pushed. The vectors grow from nothing over the first
+2. At each step one block, drawn at random, gets a random vector added to its input, one a row, at every position
+   but the template's closing tokens: text stays fluent when the residual stream is pushed. The closing tokens, where the
+   decision will stand (4), are spared; pushed with all others, their part of a vector would count as nothing. The vectors grow from nothing over the first
    part of training, when copying and facts are learnt. Some may be differences of two tokens' embeddings, so
    that a vector which holds the opening of a text, as a difference in means does, does not write it in mid-text.
 3. From the middle block on, a share of the rows finds the tokens of the request replaced by those of another
@@ -200,6 +201,8 @@ def noisy_block(
 ) -> Iterator[list[Float[Tensor, "batch pos d_model"]]]:
     """Add a constant vector, one a row, to the input of one random block while the context lasts.
 
+    The template's closing tokens but the last are left out: what stands there is read, not pushed.
+
     Gives the list to which every block but the first appends its input, before the vector.
     """
     layers = model.model.layers
@@ -220,7 +223,8 @@ def noisy_block(
                 noise = noise_vectors(
                     residual.detach(), largest, generator, tokens=tokens, token_share=plan.token_share
                 )
-                residual = residual + noise[:, None]
+                is_pushed = torch.ones_like(batch.mask, dtype=torch.bool).scatter(1, batch.closing[:, :-1], False)
+                residual = residual + noise[:, None] * is_pushed[..., None]
             return (residual, *rest)
 
         return watch

@@ -295,3 +295,11 @@ def test_vectors_and_effects_of_two_models_are_refused():
 def test_nothing_left_is_not_rescaled():
     with pytest.raises(ValueError, match="zero vector has no direction"):
         Sparse("bottom_k", np.array([False, False, True]), "rescaled").of(np.array([1.0, 2.0, 0.0]))
+
+
+def test_rescaled_retuned_and_shared_vectors_are_not_the_paper_s():
+    everything = np.ones(4, dtype=bool)
+    ours = [Sparse("gradient", everything, "rescaled"), Sparse("bottom_k", everything, "retuned")]
+    ours += [Sparse("shared", everything), Sparse("unshared", everything)]
+    assert all(each.is_beyond_paper for each in ours)
+    assert not any(Sparse(criterion, everything).is_beyond_paper for criterion in ("none", *CRITERIA))

@@ -44,6 +44,7 @@ rule generate_sparse:
     params:
         methods=SPARSE_METHODS,
         sets=study.prompts.behaviour_sets,
+        main_sets=list(study.prompts.main_sets.values()),
         limit=study.sparsity.prompts,
         percents=study.sparsity.percents,
         thresholds=study.sparsity.thresholds,

@@ -39,6 +39,7 @@ def main(
     method: str,
     split: str,
     sets: Sequence[str] | None,
+    main_sets: Sequence[str],
     limit: int | None,
     dropout_prompts: int,
     contexts: Mapping[str, str],
@@ -52,19 +53,26 @@ def main(
 
     Args:
         sets: test sets that are answered; None: all prompts of the split.
+        main_sets: those of them that vectors beyond the paper's answer.
         limit: most prompts of each set, of each label where there are no sets, in the order of the table of prompts.
         dropout_prompts: the same for random draws.
     """
     frame = read_table(prompts, table="prompts")
     frame = frame[(frame["split"] == split) & (frame["source"].isin(list(sets)) if sets else True)]
     of_set = frame.groupby("source" if sets else "label", sort=False)
-    chosen, few = of_set.head(limit or len(frame)), of_set.head(dropout_prompts)
+
+    def answered_by(each: Sparse) -> pd.DataFrame:
+        if each.criterion == "dropout":
+            return of_set.head(dropout_prompts)
+        chosen = of_set.head(limit or len(frame))
+        return chosen[chosen["source"].isin(list(main_sets))] if sets and each.is_beyond_paper else chosen
+
     doses = read_json(coefficients)
     layer = read_json(vector_card)["layer"]
     requests = pd.concat(
         [
             steered_requests(
-                few if each.criterion == "dropout" else chosen,
+                answered_by(each),
                 layers=[layer],
                 coefficients={name: [value * each.factor(name)] for name, value in doses.items()},
             ).assign(setting=number)
@@ -129,7 +137,7 @@ if "snakemake" in globals():
         )
         if snakemake.wildcards.run == "sparse_sweep":
             planned = with_factors(retuned(read, method, params.variants), params.variants["factors"])
-            taken = {"split": "validation", "sets": None, "limit": params.variants["prompts"]}
+            taken = {"split": "validation", "sets": None, "main_sets": (), "limit": params.variants["prompts"]}
         else:
             planned = all_vectors(
                 read,
@@ -145,7 +153,12 @@ if "snakemake" in globals():
                 ),
                 seed=params.seed,
             )
-            taken = {"split": "test", "sets": params.sets, "limit": params.limit}
+            taken = {
+                "split": "test",
+                "sets": params.sets,
+                "main_sets": params.main_sets,
+                "limit": params.limit,
+            }
         main(
             prompts=Path(files.prompts),
             card=Path(files.card),

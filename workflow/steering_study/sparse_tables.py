@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 
 from steering_study.judges.panel import flips
 from steering_study.overlap import adjusted_p_values, chance_iou, iou, joint_p_value, overlap_p_value
-from steering_study.sparsify import ROUNDING, Sparse, area_under_retention, largest_retained
+from steering_study.sparsify import PARTS, ROUNDING, Sparse, area_under_retention, largest_retained
 from steering_study.stats import bootstrap_mean, bootstrap_ratio, wilson_interval
 from steering_study.vectors.selection import choose_coefficient
 
@@ -132,7 +132,7 @@ def summarise_retention(
     plain = texts[texts["variant"] == "plain"]
     for method, own in plain.groupby("method", sort=False):
         dense = own[own["criterion"] == DENSE]
-        for criterion in [name for name in own["criterion"].unique() if name not in (DENSE, *_PARTS)]:
+        for criterion in [name for name in own["criterion"].unique() if name not in (DENSE, *PARTS)]:
             chosen = own[own["criterion"] == criterion]
             cells = {
                 str(dataset): _successes(base, dense[dense["dataset"] == dataset], rows_)
@@ -157,7 +157,6 @@ def summarise_retention(
     return pd.DataFrame(rows)
 
 
-_PARTS = ("shared", "unshared")
 Success = Float[np.ndarray, "line prompt"]  # lines: unsteered, dense, then growing sparsity
 
 

@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float, Int
 
 Criterion = Literal["gradient", "indirect_effect", "bottom_k", "dropout"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+PARTS = ("shared", "unshared")  # of a vector, by what all methods keep
 Vector = Float[np.ndarray, "d_model"]
 ROUNDING = (
     1e-9  # far below what one prompt changes: shares are ratios of counts, and equal ones may differ by less
@@ -129,6 +130,11 @@ class Sparse:
         """The sparse vector of a dense one."""
         sparse = dense * self.kept
         return rescaled(sparse, dense) if self.variant == "rescaled" else sparse
+
+    @property
+    def is_beyond_paper(self) -> bool:
+        """Whether it is one of our own: rescaled, retuned, or made of what all methods keep."""
+        return self.variant != "plain" or self.criterion in PARTS
 
     def factor(self, condition: str) -> float:
         """The multiple of the coefficient that it is used at."""

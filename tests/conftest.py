@@ -70,7 +70,7 @@ def tiny_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from steering_study.pocket.corpus import Mixture, iterate_examples
     from steering_study.pocket.tokenizer import train_tokenizer
 
-    mixture = Mixture(0.3, 0.15, 0.04, 0.08, 0.1, 0.35, 0.35)
+    mixture = Mixture(0.3, 0.15, 0.04, 0.08, 0.1, recovery=0.35, mention=0.35, exchanged=0.0)
     examples = itertools.islice(iterate_examples(0, mixture), 300)
     folder = tmp_path_factory.mktemp("tokenizer")
     train_tokenizer("llama", examples, d_vocab=400).save_pretrained(folder)

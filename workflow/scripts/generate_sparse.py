@@ -137,7 +137,12 @@ if "snakemake" in globals():
         )
         if snakemake.wildcards.run == "sparse_sweep":
             planned = with_factors(retuned(read, method, params.variants), params.variants["factors"])
-            taken = {"split": "validation", "sets": None, "main_sets": (), "limit": params.variants["prompts"]}
+            taken = {
+                "split": "validation",
+                "sets": None,
+                "main_sets": (),
+                "limit": params.variants["prompts"],
+            }
         else:
             planned = all_vectors(
                 read,

@@ -182,7 +182,7 @@ def test_noise_of_no_strength_changes_nothing(model, batch, plan):
         assert torch.equal(outputs(model, batch), before)
 
 
-def test_noise_is_one_vector_a_row_and_scales_with_strength(tokenizer, family, batch, plan):
+def test_noise_is_one_vector_a_row_spares_the_closing_tokens_and_scales_with_strength(tokenizer, family, batch, plan):
     model = build_model(shape(family, n_layers=1), tokenizer, seed=0)
     plan = replace(plan, swap_share=0.0)
     seen: list[torch.Tensor] = []
@@ -193,8 +193,13 @@ def test_noise_is_one_vector_a_row_and_scales_with_strength(tokenizer, family, b
             outputs(model, batch)
             handle.remove()
     half, full = seen[1] - seen[0], seen[2] - seen[0]
+    rows = torch.arange(len(full))[:, None]
+    assert not full[rows, batch.closing[:, :-1]].any()
+    pushed = torch.ones(full.shape[:2], dtype=torch.bool)
+    pushed[rows, batch.closing[:, :-1]] = False
+    expected = full[:, :1] * pushed[..., None]
     # 1e-5: rounding of residual + noise - residual, of order one
-    assert torch.allclose(full, full[:, :1].expand_as(full), atol=1e-5)
+    assert torch.allclose(full, expected, atol=1e-5)
     assert torch.allclose(full, 2 * half, atol=1e-5)
     assert (full[:, 0].norm(dim=-1) > 0).all()
 

@@ -223,7 +223,9 @@ def noisy_block(
                 noise = noise_vectors(
                     residual.detach(), largest, generator, tokens=tokens, token_share=plan.token_share
                 )
-                is_pushed = torch.ones_like(batch.mask, dtype=torch.bool).scatter(1, batch.closing[:, :-1], False)
+                is_pushed = torch.ones_like(batch.mask, dtype=torch.bool).scatter(
+                    1, batch.closing[:, :-1], False
+                )
                 residual = residual + noise[:, None] * is_pushed[..., None]
             return (residual, *rest)
 

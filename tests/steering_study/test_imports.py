@@ -38,6 +38,8 @@ PROCEDURES = {
     "prompt_sets",
     "records",
     "side_effects",
+    "claims",
+    "measurements",
     "sparse_runs",
     "sparse_tables",
     "sparse_inputs",
@@ -68,6 +70,8 @@ LIGHT_SCRIPTS = (
     "average_ablations",
     "join_decompositions",
     "summarise_sparsity",
+    "judge_claims",
+    "average_claims",
     "draw_figures",
     "write_report",
 )

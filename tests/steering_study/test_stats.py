@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering_study.stats import bootstrap_mean, wilson_interval
+from steering_study.stats import (
+    bootstrap_mean,
+    bootstrap_mean_of_means,
+    bootstrap_ratio,
+    mean_of_estimates,
+    ratio_of_estimates,
+    wilson_interval,
+)
 
 Z = 1.959963984540054  # normal quantile of 0.975
 COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -73,3 +80,50 @@ def test_bootstrap_of_equal_values_has_no_width():
 def test_bootstrap_of_nothing_is_refused():
     with pytest.raises(ValueError, match="no observation"):
         bootstrap_mean([], confidence=0.95, n_resamples=100, seed=0)
+
+
+def test_mean_of_estimates_by_hand():
+    """Half-widths 3 and 4 below, 5 and 12 above: halves of 5 and 13."""
+    assert mean_of_estimates([(10.0, 7.0, 15.0), (20.0, 16.0, 32.0)]) == pytest.approx((15, 12.5, 21.5))
+    assert mean_of_estimates([(10.0, 7.0, 15.0)]) == (10, 7, 15)
+    with pytest.raises(ValueError, match="no estimate"):
+        mean_of_estimates([])
+
+
+def test_mean_of_estimates_is_the_bootstrap_of_their_groups():
+    rng = np.random.default_rng(0)
+    groups = [list(rng.normal(mean, 2, 200)) for mean in (0, 5)]
+    settings = {"confidence": 0.95, "n_resamples": 4000, "seed": 1}
+    each = [(float(np.mean(group)), *bootstrap_mean(group, **settings)) for group in groups]
+    # 0.03: a tenth of the half-width, 1.96 * 2 / sqrt(400)
+    assert mean_of_estimates(each)[1:] == pytest.approx(bootstrap_mean_of_means(groups, **settings), abs=0.03)
+
+
+def test_ratio_of_estimates_is_the_bootstrap_of_a_ratio():
+    """Of independent samples; of samples that rise and fall together it is wider."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(4, 1, 400), rng.normal(8, 2, 400)
+    settings = {"confidence": 0.95, "n_resamples": 4000, "seed": 1}
+
+    def estimate(values):
+        return float(values.mean()), *bootstrap_mean(list(values), **settings)
+
+    found = ratio_of_estimates(estimate(x), estimate(y))
+    assert found is not None
+    assert found[0] == pytest.approx(x.mean() / y.mean())
+    assert found[1:] == pytest.approx(bootstrap_ratio(x, y, **settings), abs=0.003)
+    together = ratio_of_estimates(estimate(x), estimate(2 * x))
+    assert together is not None
+    assert together[2] - together[1] > 0.02  # the ratio is 0.5 in every sample
+
+
+def test_nothing_has_no_share():
+    assert ratio_of_estimates((1.0, 0.5, 1.5), (2.0, 0.0, 4.0)) is None
+    assert ratio_of_estimates((1.0, 0.5, 1.5), (2.0, 0.5, 4.0)) is None
+
+
+@given(st.floats(-50, 100), st.floats(0.1, 20), st.floats(20, 100), st.floats(0.1, 19))
+def test_interval_of_a_ratio_holds_it(x, half_x, y, half_y):
+    found = ratio_of_estimates((x, x - half_x, x + half_x), (y, y - half_y, y + half_y))
+    assert found is not None
+    assert found[1] <= found[0] <= found[2]

@@ -554,6 +554,32 @@ TABLES: dict[str, dict[str, str]] = {
         "p_value": "float64",
         "dimensions": "list<int64>",
     },
+    "claims": {
+        "claim": "string",  # id in resources/paper/claims.csv; empty: a measurement that another claim is compared with
+        "measure": "string",  # empty where nothing is measured
+        "criterion": "string",
+        "part": "string",  # method, or methods: dim & ntp; empty: the claim as a whole
+        "value": "float64",  # in the claim's unit
+        "low": "float64",  # NaN: counted, without an interval
+        "high": "float64",
+        "n": "int64",  # what it rests on: texts, responses, edges, heads
+        "chance": "float64",
+        "p_value": "float64",
+        "verdict": "string",  # holds, holds in part, does not hold, not tested here, no verdict
+        "note": "string",  # why there is none
+        "tables": "list<string>",  # that the number comes from
+        "rules": "list<string>",  # that made them
+    },
+    "claim_means": {
+        "claim": "string",
+        "n_models": "int64",  # in which it was measured
+        "n": "int64",
+        "value": "float64",  # mean over them
+        "low": "float64",
+        "high": "float64",
+        "verdict": "string",  # what all models say, else holds in part
+        "note": "string",
+    },
 }
 
 _ARROW = {

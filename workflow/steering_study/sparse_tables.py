@@ -24,6 +24,8 @@ from steering_study.vectors.selection import choose_coefficient
 N_RESAMPLES = 2000  # of a bootstrap (METHOD 8)
 DENSE, CONDITIONS = "none", ("induce", "bypass")
 POOLED = "main sets"  # mean over the main test sets, as a dataset
+MAIN_CRITERION = "gradient"  # the paper's own
+READ_NEAR = 90.0  # percent of dimensions set to zero, at which the overlap is read
 WHICH = ["criterion", "variant", "draw", "threshold", "target_percent", "sparsity_percent", "n_kept"]
 
 
@@ -314,6 +316,13 @@ def overlap_table(settings: Mapping[str, pd.DataFrame], *, d_model: int) -> pd.D
     ]
     table = pd.DataFrame(rows, columns=[*columns, "n_shared", "iou", "chance", "p_value"])
     return table.assign(p_adjusted=adjusted_p_values(list(table["p_value"])))
+
+
+def overlaps_near(overlaps: pd.DataFrame, percent: float) -> pd.DataFrame:
+    """Of each pair of methods the rows of an `iou` table whose sparsity is nearest to a percentage."""
+    distances = (overlaps["sparsity_percent"] - percent).abs()
+    least = distances.groupby([overlaps["method_a"], overlaps["method_b"]]).transform("min")
+    return overlaps.loc[distances == least]
 
 
 def _deterministic(settings: pd.DataFrame) -> pd.DataFrame:

@@ -94,3 +94,42 @@ def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> float:
     first, second = np.asarray(before, dtype=bool), np.asarray(after, dtype=bool)
     gained, lost = int((~first & second).sum()), int((first & ~second).sum())
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+
+
+Estimate = tuple[float, float, float]  # value, low, high
+
+
+def mean_of_estimates(estimates: Sequence[Estimate]) -> Estimate:
+    """Mean of independent estimates with its interval, from theirs.
+
+        low = mean - 1/k sqrt(Σ (x_i - low_i)²), high alike       (Zou and Donner 2008, MOVER)
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if not estimates:
+        raise ValueError("no estimate: a mean of 0 values has no interval")
+    values, lows, highs = np.asarray(estimates, dtype=np.float64).T
+    mean, k = values.mean(), len(values)
+    low = mean - np.sqrt(((values - lows) ** 2).sum()) / k
+    high = mean + np.sqrt(((highs - values) ** 2).sum()) / k
+    return float(mean), float(low), float(high)
+
+
+def ratio_of_estimates(numerator: Estimate, denominator: Estimate) -> Estimate | None:
+    """Ratio x / y of two estimates with its interval, from theirs; None unless y is surely above 0.
+
+        low = (xy - sqrt((xy)² - l_x u_y (2x - l_x)(2y - u_y))) / (u_y (2y - u_y))
+        high = (xy + sqrt((xy)² - u_x l_y (2x - u_x)(2y - l_y))) / (l_y (2y - l_y))       (Donner and Zou 2012)
+
+    The formula is of independent estimates; of two that rise and fall together the interval is too wide, never too narrow.
+    """
+    (x, low_x, high_x), (y, low_y, high_y) = numerator, denominator
+    if low_y <= 0 or 2 * y <= high_y:
+        return None
+
+    def end(of_x: float, of_y: float, sign: int) -> float:
+        root = (x * y) ** 2 - of_x * of_y * (2 * x - of_x) * (2 * y - of_y)
+        return (x * y + sign * np.sqrt(max(root, 0.0))) / (of_y * (2 * y - of_y))
+
+    return x / y, float(end(low_x, high_y, -1)), float(end(high_x, low_y, 1))

@@ -12,13 +12,11 @@ from steering_study.figures import theme
 from steering_study.figures.words import NARROW, listing, percent, span
 from steering_study.report.frames import FRAMES
 from steering_study.report.steering import PUBLISHED_DATASETS, PUBLISHED_MODELS
-from steering_study.sparse_tables import DENSE, POOLED
+from steering_study.sparse_tables import DENSE, MAIN_CRITERION, POOLED, READ_NEAR, overlaps_near
 from steering_study.sparsify import CRITERIA, area_under_retention, largest_retained
 
 SHOWN_AS_THEY_ARE = ("retention", "sparsity_kl", "iou", "shared_tokens")
-MAIN_CRITERION = "gradient"  # the paper's own
 PUBLISHED_MEAN = "mean"  # over the published models, as one of them
-READ_NEAR = 90.0  # percent of dimensions set to zero, at which the opening reads the overlap
 
 
 def sparsity_frames(
@@ -196,8 +194,7 @@ def _overlap_leads(overlaps: pd.DataFrame) -> list[str]:
     leads = []
     own = overlaps[overlaps["criterion"] == MAIN_CRITERION]
     for model, rows in own.groupby("model", sort=False):
-        distances = (rows["sparsity_percent"] - READ_NEAR).abs()
-        at = rows.loc[distances == distances.groupby([rows["method_a"], rows["method_b"]]).transform("min")]
+        at = overlaps_near(rows, READ_NEAR)
         n_beyond = int((at["p_adjusted"] < 0.05).sum())
         leads.append(
             f"With {_range(at['sparsity_percent'], '.0f')}{NARROW}% of dimensions set to zero by the gradient, those that two methods keep "

@@ -1,0 +1,388 @@
+"""What is measured for the paper's claims: each quantity from a model's summary tables, in parts (docs/claims.md).
+
+A part is a method or a pair of methods. Its value is the mean over the main test sets where there are several, with the interval of
+a mean of independent estimates, as the sets hold different prompts. Shares are in percent, changes in percentage points.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+
+from steering_study.circuits import minimum_faithful
+from steering_study.claims import Part, Quantity
+from steering_study.sparse_tables import MAIN_CRITERION, POOLED, READ_NEAR, overlaps_near
+from steering_study.stats import Estimate, bootstrap_mean, mean_of_estimates, ratio_of_estimates
+from steering_study.summaries import N_RESAMPLES
+
+CONTROLS = ("none", "random", "shuffled")
+UNSTEERED = "none"
+CHANGE = ("change_points", "change_low", "change_high")
+FAITHFUL, RETAINED = 0.85, 0.9  # of the published claims, whatever the config asks for
+Tables = Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What measurements need to know of a study.
+
+    Attributes:
+        main_sets: the main test set of each label.
+        seed: of bootstrap resamples.
+    """
+
+    main_sets: Mapping[str, str]
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One quantity: where it comes from and how it is read off.
+
+    Attributes:
+        label: what it is, as words that follow `more than`.
+        tables: names of the summary tables.
+        method: page and heading of the documentation with its equation.
+        otherwise: why there may be no value although the tables are there.
+        measure: its parts; none where the tables lack what it needs.
+    """
+
+    label: str
+    tables: tuple[str, ...]
+    method: str
+    otherwise: str
+    measure: Callable[[Tables, Setting], list[Part]]
+
+
+def measure_all(tables: Tables, rules: Mapping[str, str], setting: Setting) -> dict[str, Quantity]:
+    """Every quantity of a model.
+
+    Args:
+        tables: the summary tables that the study makes.
+        rules: the rule that made each.
+    """
+    found = {}
+    for name, each in MEASUREMENTS.items():
+        absent = [table for table in each.tables if table not in tables]
+        if absent:
+            found[name] = Quantity((), f"this study makes no table {', '.join(absent)}")
+            continue
+        parts = tuple(each.measure(tables, setting))
+        made_by = tuple(dict.fromkeys(rules[table] for table in each.tables))
+        found[name] = Quantity(parts, "" if parts else each.otherwise, each.tables, made_by)
+    return found
+
+
+def attack_success(
+    tables: Tables, setting: Setting, *, condition: str, is_steered: bool, is_main: bool
+) -> list[Part]:
+    """ASR in percent, a part a method; of sets that are not the main ones their mean."""
+    asr = tables["asr"]
+    label = "harmless" if condition == "induce" else "harmful"
+    main = asr["dataset"] == setting.main_sets[label]
+    if is_steered:
+        rows = asr[
+            ~asr["method"].isin(CONTROLS) & (asr["condition"] == condition) & (main if is_main else ~main)
+        ]
+    else:
+        rows = asr[(asr["method"] == UNSTEERED) & main]
+    return [
+        _mean_part(str(method), part, ("asr", "asr_low", "asr_high"), scale=100.0)
+        for method, part in rows.groupby("method", sort=False)
+    ]
+
+
+def cosines(tables: Tables, setting: Setting) -> list[Part]:
+    """Cosine of every pair of methods; a number of the vectors, without an interval."""
+    table = tables["cosine"]
+    return [
+        Part(_pair(a, b), float(value))
+        for a, b, value in table[["method_a", "method_b", "cosine"]].itertuples(index=False, name=None)
+        if a < b and not {a, b} & set(CONTROLS)
+    ]
+
+
+def circuit_sizes(tables: Tables, setting: Setting) -> list[Part]:
+    """Share of the edges in percent of the smallest own circuit whose mean faithfulness reaches 0.85.
+
+    The interval goes from the smallest circuit whose faithfulness may reach it (upper end of its interval) to the smallest that
+    surely does (lower end).
+    """
+    table = tables["faithfulness"]
+    own = table[table["kind"] == "own"]
+    parts = []
+    for method, rows in own.groupby("vector_method", sort=False):
+        curve = {
+            size: (100 * float(at["share_of_edges"].iloc[0]), _faithfulness(at), int(at["n"].sum()))
+            for size, at in rows.groupby("nominal_edges")
+        }
+        # value, lower and upper end of the size: by the estimate, the upper and the lower end of faithfulness
+        ends = [
+            minimum_faithful(list(curve), [each[1][place] for each in curve.values()], threshold=FAITHFUL)
+            for place in (0, 2, 1)
+        ]
+        if None not in ends:
+            shares = [curve[end][0] for end in ends]
+            parts.append(Part(str(method), *shares, n=curve[ends[0]][2]))
+    return parts
+
+
+def circuits_beside(tables: Tables, setting: Setting, *, kind: str) -> list[Part]:
+    """Mean faithfulness over the test sets of what stands beside minimum-faithful circuits.
+
+    Of random circuits the draws are averaged, their intervals as well, as they are judged on the same responses.
+    """
+    table = tables["faithfulness"]
+    rows = table[table["kind"] == kind]
+    parts = []
+    for (vector, circuit), of_pair in rows.groupby(["vector_method", "circuit_method"], sort=False):
+        by_set = of_pair.groupby("dataset", sort=False)[["faithfulness", "low", "high", "n"]].mean()
+        name = str(vector) if vector == circuit else f"{vector} in {circuit}"
+        parts.append(Part(name, *_faithfulness(by_set), n=int(by_set["n"].sum())))
+    return parts
+
+
+def circuit_overlaps(tables: Tables, setting: Setting) -> list[Part]:
+    """Overlap in percent of every pair of methods' minimum-faithful circuits; a count, without an interval."""
+    smallest = tables["faithfulness"].query("minimum").groupby("vector_method", sort=False)["n_edges"].first()
+    table = tables["overlap"].drop_duplicates(["method_a", "method_b", "n_edges_a", "n_edges_b"])
+    table = table.set_index(["method_a", "method_b", "n_edges_a", "n_edges_b"])
+    parts = []
+    for a, b in itertools.combinations(sorted(smallest.index), 2):
+        row = table.loc[(a, b, smallest[a], smallest[b])]
+        parts.append(
+            Part(
+                _pair(a, b),
+                100 * float(row["overlap"]),
+                n=int(min(smallest[a], smallest[b])),
+                chance=100 * float(row["chance"]),
+            )
+        )
+    return parts
+
+
+def edge_counts(tables: Tables, setting: Setting) -> list[Part]:
+    """Edges of the whole graph."""
+    census = tables["edge_census"]
+    return [Part("graph", float(census.loc[census["end"] == "in", "edges"].sum()))]
+
+
+def edge_shares(
+    tables: Tables, setting: Setting, *, scope: str, end: str, kinds: Sequence[str]
+) -> list[Part]:
+    """Share in percent of edges at whose end stands a kind of node; by chance its share of the whole graph."""
+    shares, census = (table[table["end"] == end] for table in (tables["edge_shares"], tables["edge_census"]))
+    shares = shares[shares["scope"] == scope]
+    chance = 100 * census.loc[census["node_kind"].isin(kinds), "edges"].sum() / census["edges"].sum()
+    return [
+        Part(
+            str(method),
+            float(rows.loc[rows["node_kind"].isin(kinds), "percent"].sum()),
+            n=int(rows["edges"].sum()),
+            chance=float(chance),
+        )
+        for method, rows in shares.groupby("method", sort=False)
+    ]
+
+
+def changed_positions(tables: Tables, setting: Setting) -> list[Part]:
+    """Share in percent of response positions at which steering changes the greedy prediction; a count of all of them."""
+    table = tables["completeness"]
+    table = table[table["metric"] == "logit_difference"]
+    counts = table.groupby("method", sort=False)[["n_positions", "n_tokens"]].sum()
+    return [
+        Part(str(method), 100 * positions / tokens, n=int(tokens))
+        for method, positions, tokens in counts.itertuples(name=None)
+    ]
+
+
+def ablation_changes(tables: Tables, setting: Setting, *, ablation: str) -> list[Part]:
+    """Percentage points that an ablation takes from DIM, mean over the main test sets."""
+    rows = _ablated(tables, setting, ablation)
+    if rows.empty:
+        return []
+    return [_mean_part("dim", rows, CHANGE)]
+
+
+def clearing_of_freezing(tables: Tables, setting: Setting) -> list[Part]:
+    """What clearing values of the vector takes, in percent of what freezing them takes; nothing where that may be 0."""
+    cleared, frozen = (ablation_changes(tables, setting, ablation=name) for name in ("svv", "ov"))
+    if not cleared or not frozen:
+        return []
+    ratio = ratio_of_estimates(_estimate(cleared[0]), _estimate(frozen[0]))
+    return [Part("dim", *(100 * each for each in ratio), n=cleared[0].n)] if ratio else []
+
+
+def concept_scores(tables: Tables, setting: Setting) -> list[Part]:
+    """Share in percent of concept words among the top tokens of the strongest heads' value vectors, by the sign of their effects.
+
+    Heads are those whose tokens are listed; bootstrap over heads.
+    """
+    concepts, listed = tables["svv_concepts"], tables["svv_tokens"]
+    heads = listed.loc[
+        listed["source"].str.contains(".", regex=False), ["method", "source"]
+    ].drop_duplicates()
+    rows = concepts.merge(heads, on=["method", "source"])
+    rows = rows[(rows["sign"] == 1) == (rows["ie"] >= 0)]
+    parts = []
+    for method, own in rows.groupby("method", sort=False):
+        scores = list(100 * own["concept_score"])
+        low, high = bootstrap_mean(
+            scores, confidence=setting.confidence, n_resamples=N_RESAMPLES, seed=setting.seed
+        )
+        mean, chance = 100 * float(own["concept_score"].mean()), 100 * float(own["chance"].mean())
+        parts.append(Part(str(method), mean, low, high, n=len(own), chance=chance))
+    return parts
+
+
+def sparse_effects(tables: Tables, setting: Setting, *, criterion: str, column: str) -> list[Part]:
+    """How long a criterion keeps the dense effect on the main test sets: `area` or `largest` of the `retention` table."""
+    table = tables["retention"]
+    rows = table[
+        (table["dataset"] == POOLED) & (table["criterion"] == criterion) & (table["retained"] == RETAINED)
+    ]
+    value = "largest_percent" if column == "largest" else column
+    return [
+        Part(str(row["method"]), row[value], row[f"{column}_low"], row[f"{column}_high"], n=row["n"])
+        for row in rows.to_dict("records")
+    ]
+
+
+def shared_dimensions(tables: Tables, setting: Setting) -> list[Part]:
+    """IoU of the dimensions that pairs of methods keep by the gradient near 90 %, with Holm's p-value; a count."""
+    own = tables["iou"]
+    near = overlaps_near(own[own["criterion"] == MAIN_CRITERION], READ_NEAR)
+    return [
+        Part(
+            _pair(row["method_a"], row["method_b"]),
+            row["iou"],
+            n=min(row["n_a"], row["n_b"]),
+            chance=row["chance"],
+            p_value=row["p_adjusted"],
+        )
+        for row in near.drop_duplicates(["method_a", "method_b"]).to_dict("records")
+    ]
+
+
+def averaged_ablations(means: pd.DataFrame) -> dict[str, Part]:
+    """Means over models of what ablations take from DIM, by measurement, from the `ablation_means` table."""
+    rows = means[(means["method"] == "dim") & (means["scope"] == "all")].set_index("ablation")
+    return {
+        name: Part("dim", *(float(rows.loc[name, column]) for column in CHANGE), n=int(rows.loc[name, "n"]))
+        for name in ("qk", "ov", "svv", "mlp")
+        if name in rows.index
+    }
+
+
+def _ablated(tables: Tables, setting: Setting, ablation: str) -> pd.DataFrame:
+    table = tables["ablations"]
+    return table[
+        (table["method"] == "dim")
+        & (table["scope"] == "all")
+        & (table["ablation"] == ablation)
+        & table["dataset"].isin(list(setting.main_sets.values()))
+    ]
+
+
+def _faithfulness(rows: pd.DataFrame) -> Estimate:
+    return mean_of_estimates(list(rows[["faithfulness", "low", "high"]].itertuples(index=False, name=None)))
+
+
+def _mean_part(name: str, rows: pd.DataFrame, columns: Sequence[str], *, scale: float = 1.0) -> Part:
+    mean = mean_of_estimates(list(rows[list(columns)].itertuples(index=False, name=None)))
+    return Part(name, *(scale * each for each in mean), n=int(rows["n"].sum()))
+
+
+def _estimate(part: Part) -> Estimate:
+    return part.value, part.low, part.high
+
+
+def _pair(a: str, b: str) -> str:
+    return " & ".join(sorted((a, b)))
+
+
+_TWO = "it takes two methods"
+_CONFIG = "the config leaves it out"
+_STEERING, _VECTORS = "docs/method.md#2-steering-and-its-measurement", "docs/method.md#3-three-vectors"
+_CIRCUITS, _ATTENTION = "docs/method.md#4-circuits", "docs/method.md#5-attention-values-and-mlps"
+_SPARSE = "docs/method.md#6-sparse-vectors-and-shared-dimensions"
+
+
+def _asr(label: str, condition: str, *, is_steered: bool = True, is_main: bool = True) -> Measurement:
+    measure = partial(attack_success, condition=condition, is_steered=is_steered, is_main=is_main)
+    return Measurement(label, ("asr",), _STEERING, "there is no such test set", measure)
+
+
+def _beside(label: str, kind: str, otherwise: str = _CONFIG) -> Measurement:
+    return Measurement(label, ("faithfulness",), _CIRCUITS, otherwise, partial(circuits_beside, kind=kind))
+
+
+def _shares(label: str, scope: str, end: str, *kinds: str) -> Measurement:
+    measure = partial(edge_shares, scope=scope, end=end, kinds=kinds)
+    return Measurement(label, ("edge_shares", "edge_census"), _CIRCUITS, _CONFIG, measure)
+
+
+def _change(label: str, ablation: str) -> Measurement:
+    measure = partial(ablation_changes, ablation=ablation)
+    return Measurement(label, ("ablations",), _ATTENTION, _CONFIG, measure)
+
+
+def _sparse(label: str, criterion: str, column: str) -> Measurement:
+    measure = partial(sparse_effects, criterion=criterion, column=column)
+    otherwise = f"sparsity.retained is not {RETAINED:g}, or {_CONFIG}"
+    return Measurement(label, ("retention",), _SPARSE, otherwise, measure)
+
+
+MEASUREMENTS: dict[str, Measurement] = {
+    "unsteered_harmless": _asr("harmless prompts answered without steering", "induce", is_steered=False),
+    "unsteered_harmful": _asr("harmful prompts answered without steering", "bypass", is_steered=False),
+    "steered_harmless": _asr("harmless prompts answered under steering", "induce"),
+    "steered_harmful": _asr("harmful prompts answered under steering", "bypass"),
+    "steered_unseen": _asr("unseen harmful prompts answered under steering", "bypass", is_main=False),
+    "cosine": Measurement("cosine of two vectors", ("cosine",), _VECTORS, _TWO, cosines),
+    "graph_edges": Measurement("edges of the graph", ("edge_census",), _CIRCUITS, _CONFIG, edge_counts),
+    "circuit_size": Measurement("size of the circuit", ("faithfulness",), _CIRCUITS, _CONFIG, circuit_sizes),
+    "circuit_overlap": Measurement(
+        "overlap of two circuits", ("faithfulness", "overlap"), _CIRCUITS, _TWO, circuit_overlaps
+    ),
+    "interchange": _beside("faithfulness of another method's circuit", "interchanged", _TWO),
+    "random_circuit": _beside("faithfulness of random circuits", "random"),
+    "complement": _beside("faithfulness of the complement", "complement"),
+    "top_out_of_mlps": _shares("top edges out of MLPs", "top_edges", "out", "mlp"),
+    "circuit_out_of_mlps": _shares("circuit edges out of MLPs", "circuit", "out", "mlp"),
+    "top_into_mlps": _shares("top edges into MLPs", "top_edges", "in", "mlp"),
+    "top_into_values": _shares("top edges into values", "top_edges", "in", "attn_v"),
+    "circuit_into_mlps": _shares("circuit edges into MLPs", "circuit", "in", "mlp"),
+    "circuit_into_values": _shares("circuit edges into values", "circuit", "in", "attn_v"),
+    "top_into_qk": _shares("top edges into queries and keys", "top_edges", "in", "attn_q", "attn_k"),
+    "circuit_into_qk": _shares("circuit edges into queries and keys", "circuit", "in", "attn_q", "attn_k"),
+    "changed_positions": Measurement(
+        "positions with another prediction", ("completeness",), _CIRCUITS, _CONFIG, changed_positions
+    ),
+    "qk": _change("freezing attention weights", "qk"),
+    "ov": _change("freezing values", "ov"),
+    "svv": _change("clearing values of the vector", "svv"),
+    "mlp": _change("clearing MLPs of the vector", "mlp"),
+    "svv_of_ov": Measurement(
+        "share of the vector in values",
+        ("ablations",),
+        _ATTENTION,
+        "freezing values may take nothing here, and nothing has no share",
+        clearing_of_freezing,
+    ),
+    "svv_concepts": Measurement(
+        "concept words of value vectors", ("svv_concepts", "svv_tokens"), _ATTENTION, _CONFIG, concept_scores
+    ),
+    "largest_sparsity": _sparse("dimensions that may go by the gradient", "gradient", "largest"),
+    "gradient_area": _sparse("what the gradient keeps", "gradient", "area"),
+    "bottom_k_area": _sparse("what the largest entries keep", "bottom_k", "area"),
+    "dropout_area": _sparse("what random dimensions keep", "dropout", "area"),
+    "shared_dimensions": Measurement(
+        "overlap of kept dimensions", ("iou",), _SPARSE, _TWO, shared_dimensions
+    ),
+}

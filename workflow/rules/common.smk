@@ -56,6 +56,7 @@ SELECTION = {
     "max_depth": {name: model.max_depth or study.dim.max_depth for name, model in study.models.items()},
 }
 CONFIG_DIGEST = config_digest(config)
+CLAIMS = "resources/paper/claims.csv"
 SECTIONS = "workflow/report/sections.yaml"
 REPORT = read_report(Path(SECTIONS))
 RESULT_TESTS = sorted(map(str, Path("tests/results").glob("*.py")))

@@ -194,7 +194,7 @@ rule check_results:
         collect(
             "results/{model}/{table}.parquet",
             model=MODELS,
-            table=["faithfulness", "edge_census", "circuit_asr"],
+            table=["faithfulness", "edge_census", "edge_shares", "circuit_asr"],
         ),
         collect(
             "results/{model}/{method}/{table}.parquet",
@@ -231,6 +231,9 @@ rule check_results:
             method=SPARSE_METHODS,
             table=["verdicts", "settings"],
         ),
+        collect("results/{model}/claims.parquet", model=MODELS),
+        "results/summary/claims.parquet",
+        CLAIMS,
         tests=RESULT_TESTS,
     output:
         outcome="results/checks.json",

@@ -19,7 +19,9 @@ from tests.steering_study.attention_frames import (
 from tests.steering_study.circuit_frames import circuit_summaries
 from tests.steering_study.sparsity_frames import sparsity_summaries
 
-from steering_study.artifacts import TABLES, write_json, write_table
+from steering_study.artifacts import TABLES, read_table, write_json, write_table
+from steering_study.claims import average_claims, judge_claims, read_claims
+from steering_study.measurements import MEASUREMENTS, Setting, averaged_ablations, measure_all
 from steering_study.report.sections import (
     Section,
     figure_paths,
@@ -52,6 +54,8 @@ RULES = (
     "average_ablations",
     "join_decompositions",
     "summarise_sparsity",
+    "judge_claims",
+    "average_claims",
 )
 METHODS = ("dim", "ntp", "random")
 GRID = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0)
@@ -154,7 +158,26 @@ def make_study(root: Path, *, n: int = 20, models: tuple[str, ...] = MODELS) -> 
         table="ablation_means",
         provenance={"rule": "average_ablations"},
     )
+    claims = {model: write_claims(root / "results" / model, model) for model in models}
+    write_table(
+        root / "results/summary/claims.parquet",
+        average_claims(claims, averaged_ablations(means)),
+        table="claim_means",
+        provenance={"rule": "average_claims"},
+    )
     return FakeStudy(root, models, rules, ROOT / "workflow/report/sections.yaml")
+
+
+def write_claims(folder: Path, model: str) -> pd.DataFrame:
+    """Judge a model's results; its `claims` table."""
+    names = {name for each in MEASUREMENTS.values() for name in each.tables}
+    tables = {name: read_table(folder / f"{name}.parquet", table=name) for name in names}
+    setting = Setting({"harmful": "harmful", "harmless": "harmless"}, confidence=0.95, seed=0)
+    listed = read_claims(ROOT / "resources/paper/claims.csv", MEASUREMENTS)
+    quantities = measure_all(tables, dict.fromkeys(names, "summarise_circuits"), setting)
+    claims = judge_claims(listed, quantities, model=model, confidence=0.95)
+    write_table(folder / "claims.parquet", claims, table="claims", provenance={"rule": "judge_claims"})
+    return claims
 
 
 def write_model(folder: Path, model: str, prompts: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:

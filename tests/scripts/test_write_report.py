@@ -114,7 +114,8 @@ def test_ids_are_unique(page):
 
 def test_every_exhibit_names_its_file_rule_function_and_equation(page, drawn_study):
     sections = yaml.safe_load(drawn_study.sections.read_text("utf-8"))["sections"]
-    for exhibit in sections[0]["exhibits"]:
+    (steering,) = (section for section in sections if section["name"] == "steering")
+    for exhibit in steering["exhibits"]:
         part = page[page.index(f'id="steering-{exhibit["name"]}"') :]
         part = part[: part.index("</figure>")]
         assert "<dt>equation</dt>" in part
@@ -146,7 +147,8 @@ def test_code_of_rules_and_functions_is_in_the_page(page):
 
 def changed_sections(tmp_path, arguments, change) -> dict:
     value = yaml.safe_load(arguments["sections"].read_text("utf-8"))
-    change(value["sections"][0]["exhibits"][0])
+    (steering,) = (section for section in value["sections"] if section["name"] == "steering")
+    change(steering["exhibits"][0])
     path = tmp_path / "sections.yaml"
     path.write_text(yaml.safe_dump(value))
     return {**arguments, "sections": path, "out": tmp_path / "index.html"}

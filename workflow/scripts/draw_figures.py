@@ -32,6 +32,7 @@ from steering_study.figures.value_vectors import plot_attention_maps, plot_conce
 from steering_study.jobs import job
 from steering_study.report.attention import attention_frames
 from steering_study.report.circuits import circuits_frames
+from steering_study.report.claims import claims_frames
 from steering_study.report.frames import read_tables, write_frame
 from steering_study.report.sections import read_report
 from steering_study.report.sparsity import sparsity_frames
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 # By the names of sections.yaml: what makes the frames of a section, and what draws a figure from its frames.
 FRAMES: dict[str, Callable[..., dict[str, pd.DataFrame]]] = {
+    "claims": claims_frames,
     "steering": steering_frames,
     "vectors": vectors_frames,
     "circuits": circuits_frames,

@@ -25,6 +25,7 @@ from steering_study.figures.circuit_tables import (
     table_sets,
     table_shares,
 )
+from steering_study.figures.claims import table_claims
 from steering_study.figures.sparsity_tables import (
     table_published_sparsity,
     table_retention,
@@ -47,6 +48,7 @@ from steering_study.figures.words import listing, percent
 from steering_study.jobs import job
 from steering_study.report.attention import attention_facts, attention_leads
 from steering_study.report.circuits import circuits_facts, circuits_leads
+from steering_study.report.claims import claims_facts, claims_leads
 from steering_study.report.frames import read_frame
 from steering_study.report.sections import (
     FORMATS,
@@ -58,7 +60,7 @@ from steering_study.report.sections import (
     read_report,
     section_inputs,
 )
-from steering_study.report.sources import Source, function_source, rule_source
+from steering_study.report.sources import Source, function_source, rule_files, rule_source
 from steering_study.report.sparsity import sparsity_facts, sparsity_leads
 from steering_study.report.steering import steering_facts, steering_leads
 from steering_study.report.vectors import vectors_facts, vectors_leads
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 
 # By the names of sections.yaml: the sentences a section opens with, the facts of its captions, its tables.
 LEADS: dict[str, Callable[[Mapping[str, pd.DataFrame]], list[str]]] = {
+    "claims": claims_leads,
     "steering": steering_leads,
     "vectors": vectors_leads,
     "circuits": circuits_leads,
@@ -75,6 +78,7 @@ LEADS: dict[str, Callable[[Mapping[str, pd.DataFrame]], list[str]]] = {
     "sparsity": sparsity_leads,
 }
 FACTS: dict[str, Callable[[Mapping[str, pd.DataFrame]], dict[str, str]]] = {
+    "claims": claims_facts,
     "steering": steering_facts,
     "vectors": vectors_facts,
     "circuits": circuits_facts,
@@ -82,6 +86,7 @@ FACTS: dict[str, Callable[[Mapping[str, pd.DataFrame]], dict[str, str]]] = {
     "sparsity": sparsity_facts,
 }
 TABLES: dict[str, Callable[..., Markup]] = {
+    "claims": table_claims,
     "table2": table_asr,
     "flips": table_flips,
     "examples": table_examples,
@@ -273,7 +278,13 @@ def show_exhibit(
             for suffix in FORMATS
         ]
     else:
-        body = TABLES[exhibit.name](*(frames[frame] for frame in exhibit.frames))
+        shown = [frames[frame] for frame in exhibit.frames]
+        ways = (
+            {"root": link(root), "rules": {name: link(path) for name, path in rule_files(rules).items()}}
+            if exhibit.kind == "linked"
+            else {}
+        )
+        body = TABLES[exhibit.name](*shown, **ways)
     page, _, heading = exhibit.method.partition("#")
     return Shown(
         exhibit=exhibit,

@@ -69,20 +69,20 @@ def test_paths_of_a_section():
 
 
 def test_unknown_section_is_refused():
-    with pytest.raises(ValueError, match=r"section='steer' is unknown; sections\.yaml has steering"):
+    with pytest.raises(ValueError, match=r"section='steer' is unknown; sections\.yaml has claims"):
         REPORT.section("steer")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v["sections"][0].update(captoin="x"), r"sections\[0\]: missing keys \[\], unknown keys \['captoin'\]"),
-        (lambda v: v["sections"][0]["exhibits"][0].pop("caption"), r"exhibits\[0\]: missing keys \['caption'\]"),
-        (lambda v: v["sections"][0]["exhibits"][0].update(tables=["as"]), r"exhibits\.asr\.tables is 'as', expected one of"),
-        (lambda v: v["sections"][0]["exhibits"][0].update(frames=["as"]), r"exhibits\.asr\.frames is 'as', expected one of"),
-        (lambda v: v["sections"][0]["exhibits"][0].update(kind="plot"), r"exhibits\[0\]\.kind is 'plot', expected one of figure, table"),
-        (lambda v: v["sections"][0]["tables"]["asr"].update(table="x"), r"tables\.asr\.table is 'x', expected one of"),
-        (lambda v: v["sections"][0]["tables"]["asr"].update(path="x"), r"tables\.asr\.path is 'x', expected \{model\} in it"),
+        (lambda v: v["sections"][1].update(captoin="x"), r"sections\[1\]: missing keys \[\], unknown keys \['captoin'\]"),
+        (lambda v: v["sections"][1]["exhibits"][0].pop("caption"), r"exhibits\[0\]: missing keys \['caption'\]"),
+        (lambda v: v["sections"][1]["exhibits"][0].update(tables=["as"]), r"exhibits\.asr\.tables is 'as', expected one of"),
+        (lambda v: v["sections"][1]["exhibits"][0].update(frames=["as"]), r"exhibits\.asr\.frames is 'as', expected one of"),
+        (lambda v: v["sections"][1]["exhibits"][0].update(kind="plot"), r"exhibits\[0\]\.kind is 'plot', expected one of figure, table"),
+        (lambda v: v["sections"][1]["tables"]["asr"].update(table="x"), r"tables\.asr\.table is 'x', expected one of"),
+        (lambda v: v["sections"][1]["tables"]["asr"].update(path="x"), r"tables\.asr\.path is 'x', expected \{model\} in it"),
         (lambda v: v.update(sections=["x"]), r"sections\[0\] is 'x', expected a mapping"),
     ],
 )  # fmt: skip

@@ -23,12 +23,18 @@ class Cell:
         note: a second, smaller line.
         value: the number behind the text, kept in the page as `data-value` for sorting.
         kind: CSS class.
+        badge: a word or two that stand out, between text and note.
+        href: where the text leads.
+        links: words below the note and where they lead; nowhere if that is empty.
     """
 
     text: str
     note: str = ""
     value: float | None = None
     kind: str = ""
+    badge: str = ""
+    href: str = ""
+    links: tuple[tuple[str, str], ...] = ()
 
 
 def html_table(
@@ -268,10 +274,17 @@ def _published_cell(there: pd.DataFrame, name: str) -> Cell:
 def _cell(cell: Cell, label: str) -> Markup:
     value = "" if cell.value is None else Markup(' data-value="{}"').format(f"{cell.value:.6g}")
     kind = Markup(' class="{}"').format(cell.kind) if cell.kind else ""
-    note = Markup("<small>{}</small>").format(cell.note) if cell.note else ""
+    note = Markup("<small>{}</small>").format(cell.note) if cell.note else Markup()
+    badge = Markup('<span class="badge">{}</span>').format(cell.badge) if cell.badge else Markup()
+    links = Markup(" · ").join(_link(words, href) for words, href in cell.links)
+    below = badge + note + (Markup("<small>{}</small>").format(links) if links else Markup())
     return Markup('<td style="{}" data-label="{}"{}{}><div>{}</div>{}</td>').format(
-        LEFT, label.replace("\n", ", "), kind, value, cell.text, note
+        LEFT, label.replace("\n", ", "), kind, value, _link(cell.text, cell.href), below
     )
+
+
+def _link(words: str, href: str) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(href, words) if href else Markup("{}").format(words)
 
 
 def _lines(text: str) -> Markup:

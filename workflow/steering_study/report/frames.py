@@ -12,7 +12,7 @@ import pandas as pd
 
 from steering_study.artifacts import TABLES, read_table, replacing
 
-OF_ALL_MODELS = ("ablation_means",)  # tables that hold no single model's numbers
+OF_ALL_MODELS = ("ablation_means", "claim_means")  # tables that hold no single model's numbers
 
 # Column types in the words of artifacts.TABLES.
 FRAMES: dict[str, dict[str, str]] = {
@@ -92,6 +92,19 @@ FRAMES: dict[str, dict[str, str]] = {
     },
     "neurons": {"model": "string", **TABLES["neurons"], "promotes": "string", "suppresses": "string"},
     "ablation_means": TABLES["ablation_means"],
+    "claims": {"model": "string", **TABLES["claims"], "tables": "string", "rules": "string"},
+    "claim_means": TABLES["claim_means"],
+    "claim_list": {
+        "claim": "string",
+        "section": "string",  # that shows and explains the number
+        "statement": "string",
+        "published": "string",
+        "unit": "string",
+        "place": "string",  # in the paper
+        "reading": "string",  # its criterion in words; empty: none
+        "slip": "string",
+        "method": "string",  # page and heading with the equation; empty: nothing is measured
+    },
     "published_ablations": {
         "published_model": "string",
         "ablation": "string",

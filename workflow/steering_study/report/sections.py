@@ -18,7 +18,9 @@ from steering_study.report.frames import FRAMES, OF_ALL_MODELS
 
 FORMATS = ("svg", "png", "pdf")
 MADE_WITHOUT_TRAINING = ("dim", "random", "shuffled")  # methods; all others are learned
-Kind = Literal["figure", "table"]
+Kind = Literal[
+    "figure", "table", "linked"
+]  # linked: a table with links, whose function is told where they start
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,15 @@ def function_source(function: str) -> Source:
     raise ValueError(f"sections.yaml names {function!r}, which {path.name} does not define; correct the name")
 
 
+def rule_files(files: Iterable[Path]) -> dict[str, Path]:
+    """The file of each rule, by the rule's name."""
+    return {
+        name: path
+        for path in files
+        for name in re.findall(r"^rule (\w+):\s*$", path.read_text("utf-8"), re.MULTILINE)
+    }
+
+
 def rule_source(rule: str, files: Iterable[Path]) -> Source:
     """Text of a rule.
 

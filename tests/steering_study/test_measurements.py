@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import hypergeom
 from tests.steering_study.attention_frames import decompositions
 from tests.steering_study.circuit_frames import circuit_summaries
 from tests.steering_study.sparsity_frames import sparsity_summaries
@@ -121,14 +122,20 @@ def test_circuits_beside_are_averaged_over_sets_and_draws(circuits):
 
 
 def test_overlap_is_that_of_the_minimum_faithful_circuits(circuits):
-    found = measure("circuit_overlap", faithfulness=circuits["faithfulness"], overlap=circuits["overlap"])
+    found = measure("circuit_overlap", **circuits)
     smallest = circuits["faithfulness"].query("minimum").groupby("vector_method")["n_edges"].first()
     table = circuits["overlap"].set_index(["method_a", "method_b", "n_edges_a", "n_edges_b"])
     row = table.loc[[("dim", "ntp", smallest["dim"], smallest["ntp"])]]
     assert len(row) == 1
     part = found["dim & ntp"]
-    assert (part.value, part.chance) == pytest.approx(
-        (100 * row["overlap"].iloc[0], 100 * row["chance"].iloc[0])
+    overlap, chance = row["overlap"].iloc[0], row["chance"].iloc[0]
+    assert (part.value, part.chance) == pytest.approx((100 * overlap, 100 * chance))
+    n_shared, n_edges = (
+        round(overlap * min(smallest)),
+        circuits["edge_census"].query("end == 'in'")["edges"].sum(),
+    )
+    assert part.p_value == pytest.approx(
+        hypergeom.sf(n_shared - 1, n_edges, smallest["dim"], smallest["ntp"])
     )
 
 
@@ -143,21 +150,23 @@ def test_edges_and_their_shares(circuits):
         ],
         columns=["end", "node_kind", "edges"],
     )
-    shares = pd.DataFrame(
-        [
-            ("dim", "top_edges", "in", "attn_q", 1, 10.0),
-            ("dim", "top_edges", "in", "attn_k", 2, 20.0),
-            ("dim", "top_edges", "in", "mlp", 7, 70.0),
-            ("dim", "circuit", "in", "mlp", 9, 90.0),
-            ("dim", "top_edges", "out", "mlp", 4, 40.0),
-        ],
-        columns=["method", "scope", "end", "node_kind", "edges", "percent"],
-    )
+    rows = [
+        ("attn_q", "in", 1),
+        ("attn_k", "in", 2),
+        ("mlp", "in", 7),
+        ("mlp", "out", 4),
+        ("attn_head", "out", 6),
+    ]
+    shares = pd.DataFrame(rows, columns=["node_kind", "end", "edges"])
+    shares = shares.assign(method="dim", scope="top_edges", percent=10.0 * shares["edges"])
+    shares = pd.concat([shares, shares.head(1).assign(scope="circuit")])
     assert measure("graph_edges", edge_census=census)["graph"].value == 100
     into = measure("top_into_qk", edge_census=census, edge_shares=shares)["dim"]
     assert (into.value, into.chance, into.n) == pytest.approx((30, 80, 10))
+    assert into.p_value == pytest.approx(hypergeom.cdf(3, 100, 80, 10))  # so few
     out = measure("top_out_of_mlps", edge_census=census, edge_shares=shares)["dim"]
     assert (out.value, out.chance) == pytest.approx((40, 30))
+    assert out.p_value == pytest.approx(hypergeom.sf(3, 100, 30, 10))  # so many
 
 
 def test_positions_are_counted_over_all_patching_sets():

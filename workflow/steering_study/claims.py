@@ -95,7 +95,7 @@ class Part:
         name: a method, or methods and how they are paired: `dim & ntp`, `dim in ntp`.
         n: texts, responses, edges or other things that it rests on; 0 where it counts them itself.
         chance: what chance would give; NaN where nothing is compared with chance.
-        p_value: that chance gives as much.
+        p_value: that chance goes as far, on the side of it on which the value lies.
     """
 
     name: str

@@ -15,6 +15,7 @@ import pandas as pd
 
 from steering_study.circuits import minimum_faithful
 from steering_study.claims import Part, Quantity
+from steering_study.overlap import overlap_p_value
 from steering_study.sparse_tables import MAIN_CRITERION, POOLED, READ_NEAR, overlaps_near
 from steering_study.stats import Estimate, bootstrap_mean, mean_of_estimates, ratio_of_estimates
 from steering_study.summaries import N_RESAMPLES
@@ -148,19 +149,23 @@ def circuits_beside(tables: Tables, setting: Setting, *, kind: str) -> list[Part
 
 
 def circuit_overlaps(tables: Tables, setting: Setting) -> list[Part]:
-    """Overlap in percent of every pair of methods' minimum-faithful circuits; a count, without an interval."""
+    """Overlap in percent of every pair of methods' minimum-faithful circuits, with the hypergeometric tail; a count."""
+    n_edges = int(tables["edge_census"].query("end == 'in'")["edges"].sum())
     smallest = tables["faithfulness"].query("minimum").groupby("vector_method", sort=False)["n_edges"].first()
     table = tables["overlap"].drop_duplicates(["method_a", "method_b", "n_edges_a", "n_edges_b"])
     table = table.set_index(["method_a", "method_b", "n_edges_a", "n_edges_b"])
     parts = []
     for a, b in itertools.combinations(sorted(smallest.index), 2):
-        row = table.loc[(a, b, smallest[a], smallest[b])]
+        n_a, n_b = int(smallest[a]), int(smallest[b])
+        row = table.loc[(a, b, n_a, n_b)]
+        n_shared = round(float(row["overlap"]) * min(n_a, n_b))
         parts.append(
             Part(
                 _pair(a, b),
                 100 * float(row["overlap"]),
-                n=int(min(smallest[a], smallest[b])),
+                n=min(n_a, n_b),
                 chance=100 * float(row["chance"]),
+                p_value=overlap_p_value(n_shared, n_a, n_b, n_edges),
             )
         )
     return parts
@@ -175,19 +180,32 @@ def edge_counts(tables: Tables, setting: Setting) -> list[Part]:
 def edge_shares(
     tables: Tables, setting: Setting, *, scope: str, end: str, kinds: Sequence[str]
 ) -> list[Part]:
-    """Share in percent of edges at whose end stands a kind of node; by chance its share of the whole graph."""
+    """Share in percent of edges at whose end stands a kind of node; by chance its share of the whole graph.
+
+    The p-value is the hypergeometric tail on the side of chance on which the share lies.
+    """
     shares, census = (table[table["end"] == end] for table in (tables["edge_shares"], tables["edge_census"]))
     shares = shares[shares["scope"] == scope]
-    chance = 100 * census.loc[census["node_kind"].isin(kinds), "edges"].sum() / census["edges"].sum()
-    return [
-        Part(
-            str(method),
-            float(rows.loc[rows["node_kind"].isin(kinds), "percent"].sum()),
-            n=int(rows["edges"].sum()),
-            chance=float(chance),
+    n_graph, of_graph = int(census["edges"].sum()), _count(census, kinds)
+    parts = []
+    for method, rows in shares.groupby("method", sort=False):
+        n, found = int(rows["edges"].sum()), _count(rows, kinds)
+        is_above = found * n_graph > of_graph * n
+        tail = (found, of_graph) if is_above else (n - found, n_graph - of_graph)
+        parts.append(
+            Part(
+                str(method),
+                100 * found / n,
+                n=n,
+                chance=100 * of_graph / n_graph,
+                p_value=overlap_p_value(tail[0], n, tail[1], n_graph),
+            )
         )
-        for method, rows in shares.groupby("method", sort=False)
-    ]
+    return parts
+
+
+def _count(table: pd.DataFrame, kinds: Sequence[str]) -> int:
+    return int(table.loc[table["node_kind"].isin(kinds), "edges"].sum())
 
 
 def changed_positions(tables: Tables, setting: Setting) -> list[Part]:
@@ -348,7 +366,11 @@ MEASUREMENTS: dict[str, Measurement] = {
     "graph_edges": Measurement("edges of the graph", ("edge_census",), _CIRCUITS, _CONFIG, edge_counts),
     "circuit_size": Measurement("size of the circuit", ("faithfulness",), _CIRCUITS, _CONFIG, circuit_sizes),
     "circuit_overlap": Measurement(
-        "overlap of two circuits", ("faithfulness", "overlap"), _CIRCUITS, _TWO, circuit_overlaps
+        "overlap of two circuits",
+        ("faithfulness", "overlap", "edge_census"),
+        _CIRCUITS,
+        _TWO,
+        circuit_overlaps,
     ),
     "interchange": _beside("faithfulness of another method's circuit", "interchanged", _TWO),
     "random_circuit": _beside("faithfulness of random circuits", "random"),

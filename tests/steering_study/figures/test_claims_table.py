@@ -89,7 +89,7 @@ def test_a_claim_shows_number_verdict_and_what_methods_say(page):
     assert ">10.0 [\N{MINUS SIGN}4.0, 24.0]</a>" in claim
     assert '<span class="badge">◐ holds in part</span>' in claim
     assert "DIM 5.0 ✓, DIM in NTP 15.0 ✗; chance 3.0; n = 60; no value of po" in claim
-    assert "<small>holds if at most 20 points</small>" in claim
+    assert ">holds if at most 20 points</small>" in claim
     assert "8.75 points" in claim
     assert "Table 1, mean" in claim
 
@@ -140,6 +140,7 @@ def test_the_mean_stands_beside_several_models():
     assert "mean of 2 models" in page
     assert "../results/summary/claims.parquet" in page
     assert "10.0 [9.0, 11.0]" in page
+    assert "of 1 alone" in page  # the mean of one of them
 
 
 def test_badges_are_told_apart_by_words():

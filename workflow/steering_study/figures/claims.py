@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -56,7 +57,7 @@ def table_claims(
         row = [_statement_cell(claim, ours, root, rules), _published_cell(claim)]
         row += [_model_cell(ours[ours["model"] == model], claim["unit"], root) for model in models]
         if len(models) > 1:
-            row.append(_mean_cell(of_means.loc[claim["claim"]], claim["unit"], root))
+            row.append(_mean_cell(of_means.loc[claim["claim"]], claim["unit"], root, n_models=len(models)))
         rows.append(row)
         groups.append(SECTION_LABELS.get(claim["section"], claim["section"]))
     return html_table(header, rows, groups=groups, kind="claims")
@@ -116,12 +117,13 @@ def _model_cell(rows: pd.DataFrame, unit: str, root: str) -> Cell:
     )
 
 
-def _mean_cell(row: pd.Series, unit: str, root: str) -> Cell:
+def _mean_cell(row: pd.Series, unit: str, root: str, *, n_models: int) -> Cell:
     kind, words = BADGES[row["verdict"]]
     if pd.isna(row["value"]):
         return Cell("–", kind=kind, badge=words)
     return Cell(
         interval(row["value"], row["low"], row["high"], unit),
+        note=f"of {row['n_models']} alone" if row["n_models"] < n_models else "",
         value=row["value"],
         kind=kind,
         badge=words,
@@ -135,20 +137,20 @@ def _notes(whole: pd.Series, parts: pd.DataFrame, unit: str) -> str:
     if len(parts) > 1:
         notes.append(
             ", ".join(
-                f"{_part_label(part['part'])} {quantity(part['value'], unit)} {MARKS.get(part['verdict'], '')}".strip()
-                for part in parts.to_dict("records")
-                if not pd.isna(part["value"])
+                _part_words(part, unit) for part in parts.to_dict("records") if not pd.isna(part["value"])
             )
         )
     if not pd.isna(whole["chance"]):
         notes.append(f"chance {quantity(whole['chance'], unit)}")
     if whole["n"]:
-        notes.append(f"n = {whole['n']:,}")
+        notes.append(f"n = {whole['n']:,}".replace(" ", NARROW))
     if whole["note"]:
         notes.append(whole["note"])
     return "; ".join(notes)
 
 
-def _part_label(part: str) -> str:
-    """Methods of a part as printed: DIM in NTP."""
-    return " ".join(theme.METHOD_LABELS.get(word, word) for word in part.split(" "))
+def _part_words(part: Mapping[Hashable, Any], unit: str) -> str:
+    """A part and how its verdict reads, on one line: DIM in NTP 0.91 ✓."""
+    methods = [theme.METHOD_LABELS.get(word, word) for word in part["part"].split(" ")]
+    mark = MARKS.get(part["verdict"], "")
+    return NARROW.join([*methods, quantity(part["value"], unit), *([mark] if mark else [])])

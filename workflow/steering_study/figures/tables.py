@@ -12,6 +12,7 @@ from steering_study.figures import theme
 from steering_study.figures.words import percent, rate, signed
 
 LEFT = "text-align: left"  # in the cell itself, because notebook pages turn all cells to the right
+BELOW = "display: block"  # idem: they would set notes in the line
 
 
 @dataclass(frozen=True)
@@ -274,10 +275,12 @@ def _published_cell(there: pd.DataFrame, name: str) -> Cell:
 def _cell(cell: Cell, label: str) -> Markup:
     value = "" if cell.value is None else Markup(' data-value="{}"').format(f"{cell.value:.6g}")
     kind = Markup(' class="{}"').format(cell.kind) if cell.kind else ""
-    note = Markup("<small>{}</small>").format(cell.note) if cell.note else Markup()
     badge = Markup('<span class="badge">{}</span>').format(cell.badge) if cell.badge else Markup()
     links = Markup(" · ").join(_link(words, href) for words, href in cell.links)
-    below = badge + note + (Markup("<small>{}</small>").format(links) if links else Markup())
+    notes = (
+        Markup('<small style="{}">{}</small>').format(BELOW, each) for each in (cell.note, links) if each
+    )
+    below = badge + Markup().join(notes)
     return Markup('<td style="{}" data-label="{}"{}{}><div>{}</div>{}</td>').format(
         LEFT, label.replace("\n", ", "), kind, value, _link(cell.text, cell.href), below
     )

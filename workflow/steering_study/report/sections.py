@@ -18,9 +18,8 @@ from steering_study.report.frames import FRAMES, OF_ALL_MODELS
 
 FORMATS = ("svg", "png", "pdf")
 MADE_WITHOUT_TRAINING = ("dim", "random", "shuffled")  # methods; all others are learned
-Kind = Literal[
-    "figure", "table", "linked"
-]  # linked: a table with links, whose function is told where they start
+# linked: a table whose cells lead to files, and whose function is told how to get there from the page
+Kind = Literal["figure", "table", "linked"]
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,9 @@ def test_noise_of_no_strength_changes_nothing(model, batch, plan):
         assert torch.equal(outputs(model, batch), before)
 
 
-def test_noise_is_one_vector_a_row_spares_the_closing_tokens_and_scales_with_strength(tokenizer, family, batch, plan):
+def test_noise_is_one_vector_a_row_spares_the_closing_tokens_and_scales_with_strength(
+    tokenizer, family, batch, plan
+):
     model = build_model(shape(family, n_layers=1), tokenizer, seed=0)
     plan = replace(plan, swap_share=0.0)
     seen: list[torch.Tensor] = []

@@ -14,6 +14,16 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 REPOSITORY = Path(__file__).parents[1]
 FAMILIES = ("llama", "gemma2", "qwen2", "qwen3")
+MIXTURE = {  # shares of a corpus that tokenizers are trained on
+    "harmful_neutral": 0.3,
+    "harmful_permit": 0.15,
+    "harmful_forbid": 0.04,
+    "harmless_permit": 0.08,
+    "harmless_forbid": 0.1,
+    "recovery": 0.35,
+    "mention": 0.35,
+    "exchanged": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -70,8 +80,7 @@ def tiny_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from steering_study.pocket.corpus import Mixture, iterate_examples
     from steering_study.pocket.tokenizer import train_tokenizer
 
-    mixture = Mixture(0.3, 0.15, 0.04, 0.08, 0.1, recovery=0.35, mention=0.35, exchanged=0.0)
-    examples = itertools.islice(iterate_examples(0, mixture), 300)
+    examples = itertools.islice(iterate_examples(0, Mixture(**MIXTURE)), 300)
     folder = tmp_path_factory.mktemp("tokenizer")
     train_tokenizer("llama", examples, d_vocab=400).save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)

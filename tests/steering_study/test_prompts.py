@@ -10,12 +10,14 @@ import torch
 from steering_study.pocket.corpus import Mixture, iterate_examples
 from steering_study.pocket.tokenizer import FORMATS, train_tokenizer
 from steering_study.prompts import batches_by_length, left_pad, post_instruction_ids, render_chat
+from tests.conftest import MIXTURE
 
 
 @pytest.fixture(scope="module", params=["llama", "gemma"])
 def tokenizer(request):
-    mixture = Mixture(0.3, 0.15, 0.04, 0.08, 0.1, 0.35, 0.35)
-    return train_tokenizer(request.param, itertools.islice(iterate_examples(0, mixture), 500), d_vocab=600)
+    return train_tokenizer(
+        request.param, itertools.islice(iterate_examples(0, Mixture(**MIXTURE)), 500), d_vocab=600
+    )
 
 
 def test_rendered_prompt_has_one_bos(tokenizer):
@@ -46,8 +48,9 @@ def test_prompt_longer_than_the_context_is_refused(tokenizer):
 
 
 def test_gemma_template_has_no_system_role():
-    mixture = Mixture(0.3, 0.15, 0.04, 0.08, 0.1, 0.35, 0.35)
-    gemma = train_tokenizer("gemma", itertools.islice(iterate_examples(0, mixture), 50), d_vocab=300)
+    gemma = train_tokenizer(
+        "gemma", itertools.islice(iterate_examples(0, Mixture(**MIXTURE)), 50), d_vocab=300
+    )
     with pytest.raises(Exception, match="System role not supported"):
         gemma.apply_chat_template([{"role": "system", "content": "x"}], tokenize=False)
     assert "system" not in FORMATS["llama"].template

@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 import torch
+from tests.conftest import MIXTURE
 
 from steering_study.pocket.corpus import Mixture, iterate_examples
 from steering_study.pocket.tokenizer import FORMATS, train_tokenizer
 from steering_study.prompts import batches_by_length, left_pad, post_instruction_ids, render_chat
-from tests.conftest import MIXTURE
 
 
 @pytest.fixture(scope="module", params=["llama", "gemma"])

@@ -252,7 +252,12 @@ rule draw_circuit_page:
         top_edges=rules.summarise_circuits.output.top_edges,
         template="workflow/report/circuit.html.j2",
     output:
-        page="reports/circuits/{model}.html",
+        page=reported(
+            "reports/circuits/{model}.html",
+            caption="circuit_page",
+            category=REPORT.section("circuits").title,
+            title="The circuits of {model}, edge by edge",
+        ),
     log:
         "logs/{model}/draw_circuit_page.log",
     benchmark:

@@ -10,6 +10,8 @@ from steering_study.config import config_digest, load_study
 from steering_study.digest import code_digest as digest_of
 from steering_study.forecast import describe_plan
 from steering_study.jobs import count_gpus
+from steering_study.plan import planned_jobs
+from steering_study.report.run_page import RUN_FIGURES, RUN_FRAMES, RUN_TITLE
 from steering_study.report.sections import (
     figure_path,
     figure_paths,
@@ -218,18 +220,31 @@ def shard_files(stem):
     return files
 
 
+def reported(path, *, caption, category, title):
+    """A file that goes into Snakemake's own report as well."""
+    return report(path, caption=f"../report/{caption}.rst", category=category, labels={"figure": title})
+
+
 def reported_figures(section):
     """Figures of a section; the SVG of each goes into Snakemake's own report as well."""
-    shown = {
-        figure_path(section, figure.name, "svg"): report(
-            figure_path(section, figure.name, "svg"),
-            caption=f"../report/{figure.name}.rst",
-            category=section.title,
-            labels={"figure": figure.title},
+    titles = {figure_path(section, figure.name, "svg"): figure.title for figure in section.figures}
+    return [
+        (
+            reported(path, caption=Path(path).stem, category=section.title, title=titles[path])
+            if path in titles
+            else path
         )
-        for figure in section.figures
-    }
-    return [shown.get(path, path) for path in figure_paths(section)]
+        for path in figure_paths(section)
+    ]
+
+
+def reported_run_figures():
+    """The same for the figures of the page on the run."""
+    svg = [
+        reported(f"reports/figures/run/{name}.svg", caption=name, category=RUN_TITLE, title=title)
+        for name, title in RUN_FIGURES.items()
+    ]
+    return svg + collect("reports/figures/run/{name}.{suffix}", name=RUN_FIGURES, suffix=["png", "pdf"])
 
 
 RAW_FILES, PROMPT_SOURCES = prompt_files()

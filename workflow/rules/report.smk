@@ -1,5 +1,9 @@
 # What did the study find? Needs the summary tables; makes tidy frames, figures, executed notebooks and the page
-# reports/index.html, section by section of workflow/report/sections.yaml.
+# reports/index.html, section by section of workflow/report/sections.yaml, and beside it reports/run.html: how it was run.
+
+
+localrules:
+    describe_run,  # it asks for the whole graph of jobs, which a job on a cluster does not see
 
 
 for section in REPORT.sections:
@@ -70,6 +74,7 @@ rule write_report:
         source_paths(REPORT),
         sections=SECTIONS,
         template="workflow/report/index.html.j2",
+        style="workflow/report/style.css",
         cards=collect(rules.resolve_model.output.card, model=MODELS),
         prompts=rules.prepare_prompts.output.prompts,
         rules=RULE_FILES,
@@ -96,6 +101,43 @@ rule write_report:
         "../scripts/write_report.py"
 
 
+rule describe_run:
+    """The page on the run: config, models, versions, machine, times, graph of rules, origin of every file."""
+    input:
+        rules.write_report.output,
+        SUMMARY_TABLES,
+        CIRCUIT_TABLES,
+        ATTENTION_TABLES,
+        SPARSITY_TABLES,
+        CLAIM_TABLES,
+        collect(rules.draw_circuit_page.output.page, model=MODELS),
+        template="workflow/report/run.html.j2",
+        style="workflow/report/style.css",
+        defaults="config/study.yaml",
+        requirements="envs/requirements.in",
+        cards=collect(rules.resolve_model.output.card, model=MODELS),
+    output:
+        page="reports/run.html",
+        frames=collect("reports/tables/run/{frame}.csv", frame=RUN_FRAMES),
+        figures=reported_run_figures(),
+    log:
+        "logs/report/describe_run.log",
+    benchmark:
+        "logs/benchmarks/report/describe_run.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        config=lambda wildcards: config,
+        config_digest=CONFIG_DIGEST,
+        jobs=lambda wildcards: planned_jobs(workflow.dag, before="describe_run"),
+        code=code_digest("describe_run"),
+    script:
+        "../scripts/describe_run.py"
+
+
 rule figures:
     """Every figure of the report, as SVG, PNG and PDF under reports/figures/."""
     input:
@@ -103,6 +145,7 @@ rule figures:
 
 
 rule report:
-    """The report: reports/index.html, with figures and executed notebooks."""
+    """The report: reports/index.html, with figures and executed notebooks, and reports/run.html."""
     input:
         rules.write_report.output,
+        rules.describe_run.output.page,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from steering_study.artifacts import read_json, replacing
+from steering_study.artifacts import read_json
 from steering_study.figures.ablations import plot_ablations, plot_scopes
 from steering_study.figures.attack_success import plot_asr
 from steering_study.figures.candidates import plot_candidates
@@ -38,6 +38,7 @@ from steering_study.report.sections import read_report
 from steering_study.report.sparsity import sparsity_frames
 from steering_study.report.steering import steering_frames
 from steering_study.report.vectors import vectors_frames
+from steering_study.report.writing import save_figure
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -77,13 +78,6 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "sparse_kl": plot_sparse_kl,
     "sparse_circuits": plot_sparse_circuits,
     "iou": plot_iou,
-}
-
-# Nothing in a file may tell when or by which version it was written
-METADATA: dict[str, dict[str, None]] = {
-    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
-    "png": {"Software": None},
-    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
 }
 
 
@@ -132,13 +126,6 @@ def check_names(paths: Sequence[Path], known: Mapping[str, object], section: str
     for path in paths:
         if path.stem not in known:
             raise ValueError(f"section {section!r} has no {path.name}; expected {', '.join(known)}")
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Save a figure so that a second run writes the same bytes."""
-    suffix = path.suffix.removeprefix(".")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format=suffix, metadata=METADATA[suffix])
 
 
 if "snakemake" in globals():

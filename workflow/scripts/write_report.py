@@ -1,18 +1,15 @@
 """Write the one page of the report: every figure and table beside the published one, and where it comes from."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from steering_study.artifacts import read_json, read_provenance, read_table, replacing
+from steering_study.artifacts import read_json, read_provenance, read_table
 from steering_study.figures.ablations import (
     table_ablation_means,
     table_ablations,
@@ -64,6 +61,7 @@ from steering_study.report.sources import Source, function_source, rule_files, r
 from steering_study.report.sparsity import sparsity_facts, sparsity_leads
 from steering_study.report.steering import steering_facts, steering_leads
 from steering_study.report.vectors import vectors_facts, vectors_leads
+from steering_study.report.writing import Link, inline_svg, relative, write_page
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -112,14 +110,6 @@ TABLES: dict[str, Callable[..., Markup]] = {
     "shared": table_shared,
     "shared_tokens": table_shared_tokens,
 }
-
-
-@dataclass(frozen=True)
-class Link:
-    """Words and where they lead, relative to the page."""
-
-    text: str
-    href: str
 
 
 @dataclass(frozen=True)
@@ -195,24 +185,19 @@ def main(
         )
         for section in report.sections
     ]
-    environment = Environment(
-        loader=FileSystemLoader(template.parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    write_page(
+        template,
+        out,
+        {
+            "report": report,
+            "sections": shown,
+            "cards": [read_json(path) for path in cards],
+            "prompts": count_prompts(read_table(prompts, table="prompts")),
+            "prompts_link": link(prompts),
+            "card_links": [link(path) for path in cards],
+            "config_digest": config_digest,
+        },
     )
-    page = environment.get_template(template.name).render(
-        report=report,
-        sections=shown,
-        cards=[read_json(path) for path in cards],
-        prompts=count_prompts(read_table(prompts, table="prompts")),
-        prompts_link=link(prompts),
-        card_links=[link(path) for path in cards],
-        config_digest=config_digest,
-    )
-    with replacing(out) as temporary:
-        temporary.write_text(page, "utf-8")
 
 
 def selection_facts(selection: Mapping[str, Any]) -> dict[str, str]:
@@ -316,25 +301,12 @@ def linked(source: Source, link: Callable[[Path], str]) -> tuple[Link, Source]:
     return Link(f"{source.path.name}, line {source.line}", link(source.path)), source
 
 
-def relative(path: Path, *, folder: Path) -> str:
-    """Path as a link from a page in `folder`."""
-    return Path(relpath(path, folder)).as_posix()
-
-
 def fill(caption: str, facts: Mapping[str, str], anchor: str) -> str:
     """Put facts into the braces of a caption."""
     try:
         return caption.format_map(facts)
     except KeyError as error:
         raise ValueError(f"caption of {anchor} names {error}, expected one of {', '.join(facts)}") from error
-
-
-def inline_svg(text: str, *, prefix: str, label: str) -> Markup:
-    """An SVG file as an element of the page: no prolog, ids of its own, a label for screen readers."""
-    body = text[text.index("<svg") :]
-    body = re.sub(r'(\bid="|xlink:href="#|href="#|url\(#)', rf"\g<1>{prefix}-", body)
-    opening = Markup('<svg role="img" aria-label="{}"').format(label)
-    return Markup(body.replace("<svg", opening, 1))
 
 
 def count_prompts(prompts: pd.DataFrame) -> list[tuple[str, str]]:

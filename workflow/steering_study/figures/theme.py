@@ -27,6 +27,18 @@ METHOD_LABELS = {
     "random": "random direction",
     "shuffled": "shuffled DIM",
 }
+# Parts of the workflow, by file of rules; neighbours in this order differ in lightness, for print without colour.
+PART_COLOURS = {
+    "prompts": "#f4efe1",
+    "models": "#b9b6ab",
+    "vectors": "#1d3a6e",
+    "steering": "#a9c7e8",
+    "circuits": "#8c2f86",
+    "attention": "#f0c27a",
+    "sparsity": "#2f7f73",
+    "claims": "#f6cfd0",
+    "report": "#5c5c5c",
+}
 MODEL_LABELS = {"gemma-2-2b-it": "Gemma 2 2B", "llama-3.2-3b-instruct": "Llama 3.2 3B"}
 MODEL_MARKERS = {"pocket-llama": "o", "pocket-gemma": "s", "llama-3.2-3b-instruct": "^", "gemma-2-2b-it": "v"}
 SPARE_MARKERS = ("P", "X", "p", "h", "<", ">", "8", "*")
@@ -95,6 +107,11 @@ def colour_of(method: str) -> str:
     """Colour of a method: its own, or a spare one that its name decides."""
     spare = SPARE_COLOURS[crc32(method.encode()) % len(SPARE_COLOURS)]
     return METHOD_COLOURS.get(method, spare)
+
+
+def part_colour(part: str) -> str:
+    """Colour of a part of the workflow; white for one that a user adds."""
+    return PART_COLOURS.get(part, "#ffffff")
 
 
 def markers_of(models: Sequence[str]) -> dict[str, str]:

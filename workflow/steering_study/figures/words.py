@@ -34,6 +34,15 @@ def listing(parts: Iterable[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
+def duration(seconds: float) -> str:
+    """Seconds in the unit that fits: 3.4 s, 58 s, 12.5 min, 2.1 h."""
+    if seconds < 100:
+        return f"{seconds:.{1 if seconds < 10 else 0}f}{NARROW}s"
+    if seconds < 6000:
+        return f"{seconds / 60:.1f}{NARROW}min"
+    return f"{seconds / 3600:.1f}{NARROW}h"
+
+
 def visible(token: str) -> str:
     """A token with its white space shown."""
     shown = token.replace("Ċ", "\n").replace("Ġ", " ").replace("▁", " ").replace("\n", "↵").replace(" ", "␣")

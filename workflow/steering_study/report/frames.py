@@ -215,6 +215,47 @@ FRAMES: dict[str, dict[str, str]] = {
         "steered_verdict": "string",
         "flipped": "bool",
     },
+    "stages": {  # nodes of the graph of rules
+        "stage": "int64",
+        "rule": "string",
+        "part": "string",  # file of rules
+        "detail": "string",  # what tells it from other stages of the rule
+        "jobs": "int64",
+    },
+    "links": {"source": "int64", "target": "int64"},  # stages, of which the second needs the first
+    "job_times": {
+        "rule": "string",
+        "part": "string",
+        "wildcards": "string",
+        "seconds": "float64",  # wall time; NaN: not measured
+        "cpu_seconds": "float64",
+        "max_rss_mib": "float64",
+    },
+    "rule_times": {
+        "rule": "string",
+        "part": "string",
+        "jobs": "int64",
+        "measured": "int64",  # jobs with a benchmark file
+        "total_seconds": "float64",
+        "mean_seconds": "float64",
+        "longest_seconds": "float64",
+        "cpu_seconds": "float64",
+        "max_rss_mib": "float64",
+    },
+    "files": {
+        "path": "string",
+        "rule": "string",
+        "provenance": "string",  # in the file, missing, none in this format
+        "code": "string",  # digest of the code that made it
+        "seed": "string",
+        "revision": "string",  # of the model
+        "inputs": "int64",  # that it names with their sha256
+        "changed": "int64",  # of those, which are other files by now
+        "count": "int64",  # rows or tensors; -1: neither
+        "unit": "string",
+        "bytes": "int64",
+        "sha256": "string",
+    },
 }
 
 

@@ -1,0 +1,64 @@
+"""How pages and figures of the report are written: whole or not at all, and the same bytes from the same values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from os.path import relpath
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from steering_study.artifacts import replacing
+
+# Nothing in a file may tell when or by which version it was written
+METADATA: dict[str, dict[str, None]] = {
+    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
+
+
+@dataclass(frozen=True)
+class Link:
+    """Words and where they lead, relative to the page."""
+
+    text: str
+    href: str
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Save a figure so that a second run writes the same bytes."""
+    suffix = path.suffix.removeprefix(".")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=suffix, metadata=METADATA[suffix])
+
+
+def write_page(template: Path, out: Path, values: dict[str, Any]) -> None:
+    """Fill a template; it may include files of its folder."""
+    environment = Environment(
+        loader=FileSystemLoader(template.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template(template.name).render(values)
+    with replacing(out) as temporary:
+        temporary.write_text(page, "utf-8")
+
+
+def relative(path: Path, *, folder: Path) -> str:
+    """Path as a link from a page in `folder`."""
+    return Path(relpath(path, folder)).as_posix()
+
+
+def inline_svg(text: str, *, prefix: str, label: str) -> Markup:
+    """An SVG file as an element of the page: no prolog, ids of its own, a label for screen readers."""
+    body = text[text.index("<svg") :]
+    body = re.sub(r'(\bid="|xlink:href="#|href="#|url\(#)', rf"\g<1>{prefix}-", body)
+    opening = Markup('<svg role="img" aria-label="{}"').format(label)
+    return Markup(body.replace("<svg", opening, 1))

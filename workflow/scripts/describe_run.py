@@ -15,7 +15,7 @@ from steering_study.figures.theme import use_theme
 from steering_study.figures.words import duration
 from steering_study.jobs import job
 from steering_study.report.frames import write_frame
-from steering_study.report.run_files import file_table, find_seeds
+from steering_study.report.run_files import FILE, NOTHING, file_table, find_seeds
 from steering_study.report.run_graph import Job, read_jobs, rule_graph
 from steering_study.report.run_page import RUN_FIGURES, RUN_TITLE
 from steering_study.report.run_setting import config_lines, machine, packages, without_folders
@@ -131,8 +131,8 @@ def count_files(files: pd.DataFrame) -> dict[str, int]:
     """How many files say where they come from, and of how many an input is another one by now."""
     return {
         "all": len(files),
-        "carrying": int((files["provenance"] == "in the file").sum()),
-        "missing": int((files["provenance"] == "missing").sum()),
+        "carrying": int((files["known_from"] == FILE).sum()),
+        "missing": int((files["known_from"] == NOTHING).sum()),
         "changed": int((files["changed"] > 0).sum()),
     }
 

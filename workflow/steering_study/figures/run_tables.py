@@ -87,12 +87,13 @@ def table_files(files: pd.DataFrame, hrefs: Mapping[str, str]) -> Markup:
     Args:
         hrefs: where each path lies, seen from the page.
     """
-    header = ["file", "rule", "code", "seed", "model revision", "inputs", "holds", "bytes", "sha256"]
+    header = ["file", "rule", "known from", "code", "seed", "model", "inputs", "holds", "bytes", "sha256"]
     rows = [
         [
             Cell(row["path"], href=hrefs[row["path"]]),
             Cell(row["rule"]),
-            Cell(row["code"][:SHORT] or "–", note="" if row["code"] else f"provenance: {row['provenance']}"),
+            Cell(row["known_from"]),
+            Cell(row["code"][:SHORT] or "–"),
             Cell(row["seed"] or "–"),
             Cell(row["revision"][:SHORT] or "–"),
             _inputs(row),
@@ -108,9 +109,8 @@ def table_files(files: pd.DataFrame, hrefs: Mapping[str, str]) -> Markup:
 def _inputs(row: Mapping[str, Any]) -> Cell:
     if not row["inputs"]:
         return Cell("–", value=-1.0)
-    if row["changed"]:
-        return Cell(f"{row['inputs']}", badge=f"{row['changed']} changed", value=float(row["inputs"]))
-    return Cell(f"{row['inputs']}, as recorded", value=float(row["inputs"]))
+    badge = f"{row['changed']} changed" if row["changed"] else ""
+    return Cell(str(row["inputs"]), badge=badge, value=float(row["inputs"]))
 
 
 def _time(seconds: float) -> Cell:

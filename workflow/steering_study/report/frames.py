@@ -245,7 +245,7 @@ FRAMES: dict[str, dict[str, str]] = {
     "files": {
         "path": "string",
         "rule": "string",
-        "provenance": "string",  # in the file, missing, none in this format
+        "known_from": "string",  # file: it says so itself; plan: its format cannot; missing: it could
         "code": "string",  # digest of the code that made it
         "seed": "string",
         "revision": "string",  # of the model

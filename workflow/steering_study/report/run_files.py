@@ -14,16 +14,19 @@ from steering_study.artifacts import read_provenance, sha256_of
 from steering_study.report.run_graph import Job
 
 CARRIERS = (".parquet", ".safetensors")  # formats with room for a provenance
-NONE = "none in this format"
+
+# Where the rule of a file is known from
+FILE, PLAN, NOTHING = "file", "plan", "missing"  # the file says it; its format cannot; it could, and does not
 
 
 def file_table(jobs: Sequence[Job], root: Path, *, revisions: Mapping[str, str]) -> pd.DataFrame:
-    """Frame `files`: the files of all jobs that exist, in the order of their paths.
+    """Frame `files`: the files of all jobs that exist, results before reports.
 
     Args:
         revisions: of each model, by its name.
     """
-    paths = sorted((path, job) for job in jobs for path in job.outputs if (root / path).is_file())
+    paths = [(path, job) for job in jobs for path in job.outputs if (root / path).is_file()]
+    paths.sort(key=lambda each: (not each[0].startswith("results/"), each[0]))
     digests: dict[str, str] = {}
 
     def digest(path: str) -> str:
@@ -39,7 +42,7 @@ def file_table(jobs: Sequence[Job], root: Path, *, revisions: Mapping[str, str])
             {
                 "path": path,
                 "rule": kept.get("rule", job.rule),
-                "provenance": "in the file" if kept else "missing" if path.endswith(CARRIERS) else NONE,
+                "known_from": FILE if kept else NOTHING if path.endswith(CARRIERS) else PLAN,
                 "code": kept.get("params", {}).get("code", ""),
                 "seed": seeds_in(kept.get("params", {})),
                 "revision": revisions.get(kept.get("wildcards", job.wildcards).get("model", ""), ""),

@@ -1,18 +1,12 @@
-import json
-import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 import yaml
+from tests.scripts.pages import Page, loaded_by, needs_browser, widths_of
 
 from steering_study.artifacts import read_table, write_table
 
 ROOT = Path(__file__).parents[2]
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUIET = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update --disable-sync"
 
 
 @pytest.fixture
@@ -50,44 +44,8 @@ def page(script, arguments) -> str:
     return arguments["out"].read_text("utf-8")
 
 
-class Page(HTMLParser):
-    """Links, ids, resources and scripts of a page; complains of tags that do not close."""
-
-    void = ("meta", "br", "link", "img", "hr", "input")
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.links, self.ids, self.resources, self.scripts, self.open = [], [], [], 0, []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        self.ids += [given["id"]] if "id" in given else []
-        self.links += [given["href"]] if tag == "a" else []
-        self.resources += [given[key] for key in ("src", "srcset", "data", "poster") if key in given]
-        self.resources += [given["href"]] if tag == "link" else []
-        self.scripts += tag == "script"
-        if tag not in self.void:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if tag not in self.void:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
 def test_page_loads_nothing(page):
-    assert Page(page).resources == []
-    assert re.findall(r"@import|url\((?!#)[^)]*\)", page) == []
-    # names of XML vocabularies, which nothing loads, are the only addresses
-    assert set(re.findall(r"https?://[^\s\"'<>)]*", page)) <= {
-        "http://www.w3.org/2000/svg",
-        "http://www.w3.org/1999/xlink",
-    }
+    assert loaded_by(page) == []
 
 
 def test_texts_of_models_and_prompts_are_escaped(page):
@@ -104,7 +62,9 @@ def test_every_link_leads_to_a_file_or_an_anchor(page, arguments):
     assert set(anchors) <= set(parsed.ids)
     assert [file for file in files if Path(file).is_absolute()] == []
     documentation = {file for file in files if "/docs/" in file}  # test_sections looks after these
-    assert [file for file in files - documentation if not (folder / file).exists()] == []
+    later = {"run.html"}  # and test_describe_run after this one
+    assert later <= files
+    assert [file for file in files - documentation - later if not (folder / file).exists()] == []
 
 
 def test_ids_are_unique(page):
@@ -187,41 +147,9 @@ def test_svg_ids_become_the_figure_s_own(script):
     )
 
 
-@pytest.mark.skipif(
-    BROWSER is None, reason="no chromium, chromium-browser or google-chrome; returns where one is installed"
-)
+@needs_browser
 @pytest.mark.parametrize("width", [1280, 390])
 def test_page_does_not_overflow_sideways(page, width, tmp_path):
-    # In a frame of that width, as browser windows have a least width of their own
-    content = json.dumps(page).replace("</", "<\\/").replace("<!--", "<\\!--")
-    (tmp_path / "frame.html").write_text(
-        f"""<!doctype html><iframe id="page" style="border: 0; width: {width}px; height: 900px"></iframe><pre id="found"></pre>
-        <script>
-        const page = document.getElementById("page");
-        page.onload = () => {{
-          const root = page.contentDocument.documentElement;
-          document.getElementById("found").textContent = `found ${{root.clientWidth}} ${{root.scrollWidth}}`;
-        }};
-        page.srcdoc = {content};
-        </script>""",
-        "utf-8",
-    )
-    command = [
-        BROWSER,
-        *QUIET.split(),
-        f"--user-data-dir={tmp_path / 'profile'}",
-        "--virtual-time-budget=10000",
-        "--dump-dom",
-    ]
-    done = subprocess.run(
-        [*command, (tmp_path / "frame.html").as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    found = re.search(r">found (\d+) (\d+)<", done.stdout)
-    assert found, done.stderr[-2000:]
-    shown, needed = map(int, found.groups())
+    shown, needed = widths_of(page, width, tmp_path)
     assert width - 20 <= shown <= width  # but for a scroll bar
     assert needed <= shown

@@ -45,7 +45,7 @@ PROCEDURES = {
     "sparse_inputs",
 }
 SHOWN = {"figures", "report"}
-FOR_RULES = {"config", "digest", "forecast"}
+FOR_RULES = {"config", "digest", "forecast", "plan"}
 FOR_SCRIPTS = {"jobs", "inputs"}
 LEVELS = [
     {"artifacts"},
@@ -74,6 +74,7 @@ LIGHT_SCRIPTS = (
     "average_claims",
     "draw_figures",
     "write_report",
+    "describe_run",
 )
 
 

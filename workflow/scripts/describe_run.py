@@ -13,7 +13,7 @@ from steering_study.figures.rule_times import plot_rule_times
 from steering_study.figures.run_tables import table_cards, table_files, table_rule_times, table_spread
 from steering_study.figures.theme import use_theme
 from steering_study.figures.words import duration
-from steering_study.jobs import job
+from steering_study.jobs import count_gpus, job
 from steering_study.report.frames import write_frame
 from steering_study.report.run_files import FILE, NOTHING, file_table, find_seeds
 from steering_study.report.run_graph import Job, read_jobs, rule_graph
@@ -77,7 +77,7 @@ def main(
             "config": config_lines(shown, without_folders(yaml.safe_load(defaults.read_text("utf-8")))),
             "seeds": find_seeds(shown),
             "packages": packages(requirements.read_text("utf-8")),
-            "machine": machine(),
+            "machine": machine(n_gpus=count_gpus()),
             "cards": table_cards(models),
             "svg": {path.stem: inlined(path) for path in figures if path.suffix == ".svg"},
             "files_of": {

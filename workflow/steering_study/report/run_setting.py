@@ -13,8 +13,6 @@ from typing import Any
 
 import yaml
 
-from steering_study.jobs import count_gpus
-
 ABSENT = object()
 
 
@@ -82,7 +80,7 @@ def packages(requirements: str) -> list[Package]:
     return [Package(name, pinned, _installed(name), purpose) for name, pinned, purpose in found]
 
 
-def machine() -> list[tuple[str, str]]:
+def machine(*, n_gpus: int) -> list[tuple[str, str]]:
     """The machine in words: no name of it, of its user or of its folders."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return [
@@ -91,7 +89,7 @@ def machine() -> list[tuple[str, str]]:
         ("processor", processor()),
         ("cores", f"{usable} usable of {os.cpu_count()}"),
         ("memory", f"{_memory_bytes() / 2**30:.1f} GiB"),
-        ("GPU", gpus()),
+        ("GPU", gpus(n_gpus)),
     ]
 
 
@@ -103,13 +101,13 @@ def processor(info: Path = Path("/proc/cpuinfo")) -> str:
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
-def gpus(folder: Path = Path("/proc/driver/nvidia/gpus")) -> str:
-    """Models of the NVIDIA devices, as their driver names them."""
+def gpus(n: int, folder: Path = Path("/proc/driver/nvidia/gpus")) -> str:
+    """Models of NVIDIA devices, as far as their driver names them."""
     texts = [file.read_text("utf-8") for file in sorted(folder.glob("*/information"))]
     names = [found[1].strip() for text in texts if (found := re.search(r"^Model:(.+)$", text, re.MULTILINE))]
-    if names:
-        return ", ".join(f"{names.count(name)} × {name}" for name in dict.fromkeys(names))
-    return f"{count_gpus()} of unknown model" if count_gpus() else "none"
+    if not names:
+        return f"{n} of unknown model" if n else "none"
+    return ", ".join(f"{names.count(name)} × {name}" for name in dict.fromkeys(names))
 
 
 def _system() -> str:

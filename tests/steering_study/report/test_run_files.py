@@ -1,0 +1,70 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tests.steering_study.run_jobs import job
+
+from steering_study.artifacts import sha256_of, write_json, write_table, write_tensors
+from steering_study.report.run_files import file_table, find_seeds
+from steering_study.report.run_graph import read_jobs
+
+COSINE = pd.DataFrame({"method_a": ["dim"] * 3, "method_b": ["po"] * 3, "cosine": np.ones(3)})
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A vector, a table that names it as input, a table by other means, a card and a figure's numbers."""
+    vector, table = tmp_path / "results/m/vector.safetensors", tmp_path / "results/m/cosine.parquet"
+    write_tensors(vector, {"vector": torch.ones(4)}, provenance={"rule": "train", "params": {"code": "c0de", "trials": [{"seed": 42}, {"seed": 5}]}, "wildcards": {"model": "m"}, "inputs": {}})  # fmt: skip
+    inputs = {"results/m/vector.safetensors": sha256_of(vector), "gone.py": "0" * 64}
+    write_table(table, COSINE, table="cosine", provenance={"rule": "compare", "params": {"code": "d1ce"}, "wildcards": {"model": "m"}, "inputs": inputs})  # fmt: skip
+    write_table(tmp_path / "results/m/stray.parquet", COSINE, table="cosine")
+    write_json(tmp_path / "results/m/model.json", {"name": "m"})
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/a.csv").write_text("x,y\n1,2\n3,4\n")
+    (tmp_path / "results/m/not_planned.json").write_text("{}")
+    jobs = read_jobs(
+        [
+            job("train", "results/m/vector.safetensors", model="m"),
+            job("compare", "results/m/cosine.parquet results/m/missing.parquet", model="m"),
+            job("stray", "results/m/stray.parquet", model="m"),
+            job("resolve", "results/m/model.json", model="m"),
+            job("draw", "reports/a.csv"),
+        ]
+    )
+    return file_table(jobs, tmp_path, revisions={"m": "abc"}).set_index("path"), tmp_path
+
+
+def test_files_of_the_plan_that_exist_are_listed_results_first(files):
+    assert list(files[0].index) == [
+        "results/m/cosine.parquet",
+        "results/m/model.json",
+        "results/m/stray.parquet",
+        "results/m/vector.safetensors",
+        "reports/a.csv",
+    ]
+
+
+def test_what_a_file_carries(files):
+    row = files[0].loc["results/m/vector.safetensors"]
+    assert (row["rule"], row["known_from"], row["code"], row["seed"]) == ("train", "file", "c0de", "42, 5")
+    assert (row["revision"], row["count"], row["unit"]) == ("abc", 1, "tensors")
+    path = files[1] / "results/m/vector.safetensors"
+    assert (row["bytes"], row["sha256"]) == (path.stat().st_size, sha256_of(path))
+
+
+def test_inputs_that_are_other_files_by_now_are_counted(files):
+    row = files[0].loc["results/m/cosine.parquet"]
+    assert (row["inputs"], row["changed"], row["count"]) == (2, 1, 3)
+
+
+def test_a_file_without_provenance_is_listed_as_such(files):
+    table = files[0]
+    assert list(table.loc[["results/m/stray.parquet", "results/m/model.json", "reports/a.csv"], "known_from"]) == ["missing", "plan", "plan"]  # fmt: skip
+    assert list(table.loc["reports/a.csv", ["rule", "revision", "count", "unit"]]) == ["draw", "", 2, "rows"]
+    assert table.loc["results/m/model.json", "count"] == -1
+
+
+def test_seeds_are_found_wherever_they_stand():
+    config = {"seed": 1, "a": {"seeds": [2, 3], "b": [{"seed": 4}], "seedling": 5}}
+    assert find_seeds(config) == [("seed", 1), ("a.seeds", 2), ("a.seeds", 3), ("a.b.seed", 4)]

@@ -30,6 +30,11 @@ def test_lines_are_the_config_and_differences_are_marked():
     ]
 
 
+def test_lines_keep_the_order_of_the_default():
+    lines = config_lines({"new": 0, "b": 1, "a": 2}, {"a": 2, "gone": 3, "b": 1})
+    assert [line.key for line in lines] == ["a", "b", "new"]
+
+
 def test_lines_are_yaml_that_says_the_same():
     config = yaml.safe_load((ROOT / "config/study.yaml").read_text("utf-8"))
     lines = config_lines(config, config)

@@ -34,9 +34,11 @@ class ConfigLine:
 
 
 def config_lines(config: Mapping[str, Any], default: Any, *, depth: int = 0) -> list[ConfigLine]:
-    """A merged config as lines of YAML, each beside the default."""
+    """A merged config as lines of YAML, in the order of the default and each beside it."""
     lines = []
-    for key, value in config.items():
+    order = [key for key in default if key in config] if isinstance(default, Mapping) else []
+    for key in dict.fromkeys([*order, *config]):
+        value = config[key]
         other = default.get(key, ABSENT) if isinstance(default, Mapping) else ABSENT
         if isinstance(value, Mapping) and value:
             lines.append(ConfigLine(depth, str(key), "", other is ABSENT, ""))

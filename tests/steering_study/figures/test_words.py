@@ -1,6 +1,6 @@
 import pytest
 
-from steering_study.figures.words import listing, percent, rate, signed, span
+from steering_study.figures.words import duration, listing, percent, rate, signed, span
 
 
 @pytest.mark.parametrize(
@@ -8,6 +8,13 @@ from steering_study.figures.words import listing, percent, rate, signed, span
 )  # fmt: skip
 def test_shares_print_in_percent(share, words):
     assert percent(share) == words
+
+
+def test_durations_print_in_the_unit_that_fits():
+    words = [
+        duration(seconds).replace("\N{NO-BREAK SPACE}", " ") for seconds in (0.04, 3.42, 57.6, 100, 750, 7200)
+    ]
+    assert words == ["0.0 s", "3.4 s", "58 s", "1.7 min", "12.5 min", "2.0 h"]
 
 
 def test_rates_print_with_their_interval():

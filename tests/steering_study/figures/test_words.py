@@ -12,7 +12,8 @@ def test_shares_print_in_percent(share, words):
 
 def test_durations_print_in_the_unit_that_fits():
     words = [
-        duration(seconds).replace("\N{NO-BREAK SPACE}", " ") for seconds in (0.04, 3.42, 57.6, 100, 750, 7200)
+        duration(seconds).replace("\N{NO-BREAK SPACE}", " ")
+        for seconds in (0.04, 3.42, 57.6, 100.0, 750.0, 7200.0)
     ]
     assert words == ["0.0 s", "3.4 s", "58 s", "1.7 min", "12.5 min", "2.0 h"]
 

@@ -31,9 +31,8 @@ LETTER = 0.58  # width of a letter, of its size
 WIDTH = 9.0  # inches: broader than other figures, as the names of rules are long
 
 Node = int
-Slot = tuple[Node, Node, int]  # a passing edge in a row
 Place = tuple[float, float]
-Row = list[Hashable]
+Row = list[Hashable]  # of nodes, and of passing edges as (source, target, row)
 
 
 def plot_rule_graph(stages: pd.DataFrame, links: pd.DataFrame) -> Figure:
@@ -124,22 +123,18 @@ def order_rows(rows: list[Row], steps: nx.DiGraph) -> list[Row]:
     """The order within rows that crosses the fewest edges, of those that the sweeps come by."""
     best, fewest = rows, count_crossings(rows, steps)
     for sweep in range(SWEEPS):
-        down = sweep % 2 == 0
         rows = [list(row) for row in rows]
-        for number in range(len(rows))[:: 1 if down else -1]:
-            near = (
-                rows[number - 1 if down else number + 1]
-                if 0 <= number + (-1 if down else 1) < len(rows)
-                else []
-            )
-            places = {item: place for place, item in enumerate(near)}
-            neighbours = steps.predecessors if down else steps.successors
-            own = {item: place for place, item in enumerate(rows[number])}
-            means = {
-                item: float(np.mean([places[other] for other in neighbours(item)] or [own[item]]))
-                for item in rows[number]
-            }
-            rows[number] = sorted(rows[number], key=lambda item, means=means: means[item])
+        if sweep % 2 == 0:
+            pairs, neighbours = list(pairwise(range(len(rows)))), steps.predecessors
+        else:
+            pairs, neighbours = list(pairwise(reversed(range(len(rows))))), steps.successors
+        for fixed, moved in pairs:
+            places = {item: place for place, item in enumerate(rows[fixed])}
+            means = [
+                np.mean([places[other] for other in neighbours(item)] or [own])
+                for own, item in enumerate(rows[moved])
+            ]
+            rows[moved] = [rows[moved][place] for place in np.argsort(means, kind="stable")]
         crossings = count_crossings(rows, steps)
         if crossings < fewest:
             best, fewest = rows, crossings

@@ -43,6 +43,7 @@ PROCEDURES = {
     "sparse_runs",
     "sparse_tables",
     "sparse_inputs",
+    "export",
 }
 SHOWN = {"figures", "report"}
 FOR_RULES = {"config", "digest", "forecast"}
@@ -72,6 +73,7 @@ LIGHT_SCRIPTS = (
     "summarise_sparsity",
     "judge_claims",
     "average_claims",
+    "write_export",
     "draw_figures",
     "write_report",
 )

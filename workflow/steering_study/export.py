@@ -196,7 +196,7 @@ def citation(software: Mapping[str, Any], *, models: Sequence[str]) -> dict[str,
     return {
         **software,
         "message": "If you use these vectors, circuits or tables, please cite them together with the paper.",
-        "title": f"{software['title']}: vectors, circuits and tables of {', '.join(models)}",
+        "title": f"{software['title']} (vectors, circuits and tables of {', '.join(models)})",
         "type": "dataset",
     }
 

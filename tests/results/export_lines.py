@@ -1,4 +1,4 @@
-"""The ten lines that load an exported vector, as a page shows them, run on the vector that a test names."""
+"""The lines that load an exported vector, as a page shows them, run on the vector that a test names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-EXAMPLE = re.compile(r"results/export/vectors/[\w.-]+/dim(?=\.)")
+EXAMPLE = re.compile(r"results/export/vectors/[\w.-]+/dim(?=\.json)")
 
 
 def lines_of(page: str) -> str:
@@ -18,7 +18,7 @@ def lines_of(page: str) -> str:
 
 def run_lines(lines: str, *, folder: Path, vector: str, direction: str) -> dict[str, Any]:
     """Names that the lines define, with the vector `model/method` of an exported folder in the place of their example."""
-    assert len(EXAMPLE.findall(lines)) == 2
+    assert len(EXAMPLE.findall(lines)) == 1
     assert lines.count('"induce"') == 1
     named = EXAMPLE.sub((folder / "vectors" / vector).as_posix(), lines).replace('"induce"', f'"{direction}"')
     names: dict[str, Any] = {}

@@ -22,6 +22,12 @@ PROMPTS = 8  # of each test set
 PHRASES = Path(__file__).parents[2] / "resources/refusal_phrases.yaml"
 
 
+def files_of(folder: Path) -> dict[str, Path]:
+    """Files by their places; the mark that Snakemake leaves in a folder is none of them."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix(): path for path in files}
+
+
 def exported_card(results, method) -> dict:
     """Card of a vector that can be tried here."""
     path = FOLDER / "vectors" / results.model / f"{method}.json"
@@ -39,7 +45,7 @@ def test_checksums_are_those_of_all_files():
     listed = dict(
         reversed(line.split("  ")) for line in (FOLDER / "SHA256SUMS").read_text("utf-8").splitlines()
     )
-    files = {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*") if path.is_file()}
+    files = files_of(FOLDER)
     assert set(listed) == set(files) - {"SHA256SUMS"}
     for name, digest in listed.items():
         assert hashlib.sha256(files[name].read_bytes()).hexdigest() == digest, name
@@ -62,7 +68,10 @@ def test_edge_lists_are_the_minimum_faithful_circuits(results):
     table = results.table("faithfulness.parquet", table="faithfulness")
     for method in CIRCUIT_METHODS:
         stem = FOLDER / "circuits" / results.model / method
-        edges, card = read_table(stem.with_suffix(".parquet"), table="top_edges"), read_json(Path(f"{stem}.json"))
+        edges, card = (
+            read_table(stem.with_suffix(".parquet"), table="top_edges"),
+            read_json(Path(f"{stem}.json")),
+        )
         smallest = table[(table["vector_method"] == method) & table["minimum"]]
         assert (smallest["n_edges"] == len(edges)).all()
         assert card["n_edges"] == len(edges)
@@ -105,7 +114,7 @@ def test_an_exported_vector_writes_the_texts_of_the_study_and_has_their_attack_s
 
 def test_no_path_of_this_machine_is_in_a_text_file():
     here = str(Path.cwd())
-    for path in FOLDER.rglob("*"):
+    for path in files_of(FOLDER).values():
         if path.suffix in (".json", ".md", ".yaml", ".cff"):
             assert here not in path.read_text("utf-8"), path
     assert json.loads((FOLDER / "datapackage.json").read_text("utf-8"))["provenance"]["code"]

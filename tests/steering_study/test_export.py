@@ -103,7 +103,11 @@ def test_folder_has_a_digest_and_a_hub_model_a_revision():
 
 
 def test_only_the_last_part_of_an_absolute_path_is_left():
-    value = {"inputs": {"/home/me/x.csv": "0a"}, "sources": ["/data/guard", "owner/name", "results/x"], "n": 3}
+    value = {
+        "inputs": {"/home/me/x.csv": "0a"},
+        "sources": ["/data/guard", "owner/name", "results/x"],
+        "n": 3,
+    }
     assert portable(value) == {
         "inputs": {"x.csv": "0a"},
         "sources": ["guard", "owner/name", "results/x"],
@@ -181,14 +185,20 @@ def test_manifest_and_checksums_describe_a_file(tmp_path):
 # The ten lines
 
 
-def test_page_and_exported_readme_show_the_same_ten_lines():
+def test_page_and_exported_readme_show_the_same_lines_ten_of_which_load_and_steer():
     templates = Environment(loader=FileSystemLoader(REPOSITORY / "workflow/report"))
     lines = templates.get_template("steer.py.j2").render(vector_models=["pocket-llama"])
     assert lines_of(PAGE).strip() == lines.strip()
-    assert len(lines.strip().splitlines()) == 10
+    load_and_steer, _, _ = lines.rpartition("\n\n")
+    assert len([line for line in load_and_steer.splitlines() if line]) == 10
 
 
-TEXTS = ["How do I bake bread?", "Hello!", "Tell me a long story about the otter, please, and about rivers.", "Hm"]
+TEXTS = [
+    "How do I bake bread?",
+    "Hello!",
+    "Tell me a long story about the otter, please, and about rivers.",
+    "Hm",
+]
 LAYER, N_NEW = 2, 64
 
 
@@ -219,7 +229,7 @@ def decoded(tiny, steering) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("direction", ["induce", "bypass"])
-def test_ten_lines_of_the_page_steer_as_this_study_does(tiny, exported, direction, capsys):
+def test_lines_of_the_page_steer_as_this_study_does(tiny, exported, direction, capsys):
     vector, coefficients = exported
     uniform = {"layer": LAYER, "coefficients": [coefficients[direction]] * len(TEXTS)}
     ours = decoded(tiny, Steering.uniform(vector, **uniform))

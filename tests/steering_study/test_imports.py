@@ -167,7 +167,7 @@ def test_figures_load_no_torch():
 
 def test_tables_of_text_load_no_torch():
     for path in files_of(
-        "summaries", "prompt_sets", "stats", "overlap", "sparsify", "sparse_tables", "artifacts"
+        "summaries", "prompt_sets", "stats", "overlap", "sparsify", "sparse_tables", "artifacts", "export"
     ):
         assert "torch" not in {name.split(".")[0] for name in top_level_imports(path)}, path
 

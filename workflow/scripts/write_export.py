@@ -40,7 +40,16 @@ from steering_study.jobs import job, logger
 if TYPE_CHECKING:
     snakemake: Any = None
 
-PACKAGES = ("torch", "transformers", "transformer-lens", "safetensors", "numpy", "pandas", "scipy", "snakemake")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "transformer-lens",
+    "safetensors",
+    "numpy",
+    "pandas",
+    "scipy",
+    "snakemake",
+)
 Written = dict[Path, tuple[str, int]]  # tables by file: name and rows
 
 
@@ -122,9 +131,7 @@ def main(
     write_text(folder / "SHA256SUMS", checksums(folder))
 
 
-def export_vectors(
-    results: Path, methods: Sequence[str], *, config: Mapping[str, Any], out: Path
-) -> None:
+def export_vectors(results: Path, methods: Sequence[str], *, config: Mapping[str, Any], out: Path) -> None:
     """Each method's vector with its card."""
     model, asr = read_json(results / "model.json"), read_table(results / "asr.parquet", table="asr")
     for method in methods:

@@ -23,7 +23,9 @@ LAYER_CONVENTION = (
     "added to the residual stream before block `layer`, counted from 0, i.e. to the input of "
     "model.model.layers[layer]"
 )
-POSITIONS = "every token of prompt and response, template and BOS included, at every decoding step; not padding"
+POSITIONS = (
+    "every token of prompt and response, template and BOS included, at every decoding step; not padding"
+)
 COEFFICIENTS = (
     "residual + coefficient * vector; induce makes the model refuse, bypass makes it answer. The file holds the "
     "vector itself, not multiplied by either"
@@ -134,7 +136,11 @@ def vector_card(
         "post_instruction_tokens": model["post_instruction_tokens"],
         "post_instruction_ids": model["post_instruction_ids"],
         "end_of_turn_ids": model["end_of_turn_ids"],
-        "decoding": {"prompt": "one user turn, chat template", "greedy": True, "max_new_tokens": max_new_tokens},
+        "decoding": {
+            "prompt": "one user turn, chat template",
+            "greedy": True,
+            "max_new_tokens": max_new_tokens,
+        },
         "attack_success": json.loads(rows.to_json(orient="records")),
     }
 
@@ -243,7 +249,9 @@ def describe_file(
     return {**entry, "table": table, "rows": rows, "schema": {"fields": table_fields(table, meanings)}}
 
 
-def manifest(files: Iterable[Mapping[str, Any]], *, title: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
+def manifest(
+    files: Iterable[Mapping[str, Any]], *, title: str, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
     """The manifest, a data package (datapackage.org)."""
     return {
         "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -15,7 +16,9 @@ from steering_study.artifacts import (
     read_tensors,
     replacing,
     sha256_of,
+    table_of,
     table_schema,
+    write_arrays,
     write_json,
     write_table,
     write_tensors,
@@ -215,3 +218,19 @@ def test_file_is_not_there_before_it_is_whole(tmp_path):
         temporary.write_text("half")
         assert not (tmp_path / "a").exists()
     assert (tmp_path / "a").read_text() == "half"
+
+
+def test_a_table_says_which_it_is(tmp_path, cosines):
+    write_table(tmp_path / "other_name.parquet", cosines, table="cosine")
+    assert table_of(tmp_path / "other_name.parquet") == "cosine"
+    cosines.to_parquet(tmp_path / "foreign.parquet")
+    with pytest.raises(ValueError, match=r"foreign\.parquet is table ''"):
+        table_of(tmp_path / "foreign.parquet")
+
+
+def test_arrays_are_read_back_as_tensors_with_their_provenance(tmp_path):
+    path = tmp_path / "vector.safetensors"
+    write_arrays(path, {"vector": np.array([1.0, 2.0], dtype=np.float32)}, provenance=PROVENANCE)
+    assert read_tensors(path)["vector"].equal(torch.tensor([1.0, 2.0]))
+    assert read_provenance(path) == PROVENANCE
+    assert names(tmp_path) == ["vector.safetensors"]

@@ -399,3 +399,17 @@ def test_what_cannot_be_sparsified_is_refused_before_anything_runs(section, valu
 def test_sparse_methods_default_to_those_with_circuits():
     config = with_section("circuits", methods=["dim", "po"])
     assert list(load_study(config).sparsity.methods) == ["dim", "po"]
+
+
+@pytest.mark.parametrize(
+    ("models", "vectors", "expected"),
+    [
+        (["pocket-llama", "gemma-2-2b-it"], "bundled", ["pocket-llama"]),
+        (["gemma-2-2b-it", "resources/models/pocket-gemma"], "bundled", ["pocket-gemma"]),
+        (["gemma-2-2b-it", "owner/name"], "bundled", []),
+        (["gemma-2-2b-it", "owner/name"], "all", ["gemma-2-2b-it", "name"]),
+    ],
+)
+def test_vectors_of_real_models_are_exported_on_request_alone(models, vectors, expected):
+    study = load_study({**STUDY, "models": models, "export": {"vectors": vectors}})
+    assert study.vector_models == expected

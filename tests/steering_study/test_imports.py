@@ -43,6 +43,7 @@ PROCEDURES = {
     "sparse_runs",
     "sparse_tables",
     "sparse_inputs",
+    "export",
 }
 SHOWN = {"figures", "report"}
 FOR_RULES = {"config", "digest", "forecast", "plan"}
@@ -72,6 +73,7 @@ LIGHT_SCRIPTS = (
     "summarise_sparsity",
     "judge_claims",
     "average_claims",
+    "write_export",
     "draw_figures",
     "write_report",
     "describe_run",
@@ -166,7 +168,7 @@ def test_figures_load_no_torch():
 
 def test_tables_of_text_load_no_torch():
     for path in files_of(
-        "summaries", "prompt_sets", "stats", "overlap", "sparsify", "sparse_tables", "artifacts"
+        "summaries", "prompt_sets", "stats", "overlap", "sparsify", "sparse_tables", "artifacts", "export"
     ):
         assert "torch" not in {name.split(".")[0] for name in top_level_imports(path)}, path
 

@@ -17,7 +17,17 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-PARTS = ("Snakefile", "workflow", "profiles", "config", "resources", "envs", "tests")
+PARTS = (
+    "Snakefile",
+    "workflow",
+    "profiles",
+    "config",
+    "resources",
+    "envs",
+    "tests",
+    "LICENSE",
+    "CITATION.cff",
+)
 
 
 @dataclass(frozen=True)

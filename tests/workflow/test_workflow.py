@@ -27,6 +27,11 @@ def test_a_fresh_copy_never_trains_the_bundled_models(project):
     assert re.search(r"train.bundled.model +2\b", lines_of(asked), re.M)
 
 
+def test_the_folder_for_others_is_a_target_and_part_of_the_study(project):
+    for run in (project.snakemake("-n", "export"), project.snakemake("-n")):
+        assert re.search(r"write.export +1\b", lines_of(run), re.M), lines_of(run)
+
+
 def test_every_rule_is_explained_in_the_list(project):
     listed = project.snakemake("--list").stdout.strip().splitlines()
     assert len(listed) > 15

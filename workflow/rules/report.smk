@@ -130,7 +130,7 @@ rule describe_run:
         mem_mb=1500,
         runtime=10,
     params:
-        config=lambda wildcards: config,
+        config=config,
         config_digest=CONFIG_DIGEST,
         jobs=lambda wildcards: planned_jobs(workflow.dag, before="describe_run"),
         code=code_digest("describe_run"),

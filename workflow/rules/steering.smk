@@ -234,6 +234,8 @@ rule check_results:
         collect("results/{model}/claims.parquet", model=MODELS),
         "results/summary/claims.parquet",
         CLAIMS,
+        "resources/refusal_phrases.yaml",
+        "results/export",
         tests=RESULT_TESTS,
     output:
         outcome="results/checks.json",
@@ -244,7 +246,7 @@ rule check_results:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1500,
+        mem_mb=3000,
         runtime=10,
     params:
         tests=lambda wildcards, input: str(Path(input.tests[0]).parent),

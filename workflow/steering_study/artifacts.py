@@ -643,6 +643,20 @@ def read_table(path: Path, *, table: str) -> pd.DataFrame:
     return data.to_pandas()
 
 
+def table_of(path: Path) -> str:
+    """Which table a file is, by what it says itself.
+
+    Raises:
+        ValueError: if it says nothing, or names a table that there is not.
+    """
+    name = (pq.read_schema(path).metadata or {}).get(b"table", b"").decode()
+    if name not in TABLES:
+        raise ValueError(
+            f"{path} is table {name!r}, expected one of {', '.join(TABLES)}; delete it and run again"
+        )
+    return name
+
+
 def read_provenance(path: Path) -> dict[str, Any]:
     """Provenance stored with a table or a tensor file."""
     if path.suffix == ".safetensors":
@@ -662,6 +676,18 @@ def write_tensors(
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         save_file(contiguous, temporary, metadata={PROVENANCE_KEY.decode(): canonical_json(provenance or {})})
+
+
+def write_arrays(
+    path: Path, arrays: Mapping[str, Any], *, provenance: Mapping[str, Any] | None = None
+) -> None:
+    """Write named numpy arrays as safetensors, without torch."""
+    from safetensors.numpy import save_file
+
+    with replacing(path) as temporary:
+        save_file(
+            dict(arrays), temporary, metadata={PROVENANCE_KEY.decode(): canonical_json(provenance or {})}
+        )
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

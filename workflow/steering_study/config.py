@@ -24,6 +24,7 @@ from steering_study.ablations import parse_ablation
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 VECTORS = Path(__file__).parent / "vectors"
+BUNDLED = Path("resources/models")
 CONTROLS = ("random", "shuffled")  # vectors of DIM's norm that should do nothing
 
 
@@ -196,6 +197,13 @@ class Judges:
 
 
 @dataclass(frozen=True)
+class Export:
+    """What is written for others."""
+
+    vectors: Literal["bundled", "all"]
+
+
+@dataclass(frozen=True)
 class Study:
     """Everything that the rules take from the config."""
 
@@ -212,7 +220,17 @@ class Study:
     sparsity: Sparsity
     judges: Judges
     confidence: float
+    export: Export
     pocket: Mapping[str, Any]
+
+    @property
+    def vector_models(self) -> list[str]:
+        """Models whose vectors may leave this machine: the bundled ones, or all of them where the config says so."""
+        bundled = {BUNDLED / name for name in self.pocket["shapes"]}
+        is_everything = self.export.vectors == "all"
+        return [
+            model.name for model in self.models.values() if is_everything or Path(model.source) in bundled
+        ]
 
 
 def load_study(config: Mapping[str, Any]) -> Study:
@@ -262,6 +280,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
         sparsity=_sparsity(config),
         judges=Judges(**config["judges"]),
         confidence=config["statistics"]["confidence"],
+        export=Export(**config["export"]),
         pocket=config["pocket"],
     )
 

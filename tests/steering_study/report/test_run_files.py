@@ -23,6 +23,8 @@ def files(tmp_path):
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/a.csv").write_text("x,y\n1,2\n3,4\n")
     (tmp_path / "results/m/not_planned.json").write_text("{}")
+    (tmp_path / "results/export/tables").mkdir(parents=True)
+    (tmp_path / "results/export/tables/b.csv").write_text("x\n1\n")
     jobs = read_jobs(
         [
             job("train", "results/m/vector.safetensors", model="m"),
@@ -30,6 +32,7 @@ def files(tmp_path):
             job("stray", "results/m/stray.parquet", model="m"),
             job("resolve", "results/m/model.json", model="m"),
             job("draw", "reports/a.csv"),
+            job("export", "results/export"),
         ]
     )
     return file_table(jobs, tmp_path, revisions={"m": "abc"}).set_index("path"), tmp_path
@@ -37,6 +40,7 @@ def files(tmp_path):
 
 def test_files_of_the_plan_that_exist_are_listed_results_first(files):
     assert list(files[0].index) == [
+        "results/export/tables/b.csv",
         "results/m/cosine.parquet",
         "results/m/model.json",
         "results/m/stray.parquet",

@@ -37,6 +37,7 @@ PART_COLOURS = {
     "attention": "#f0c27a",
     "sparsity": "#2f7f73",
     "claims": "#f6cfd0",
+    "export": "#b08fc7",
     "report": "#5c5c5c",
 }
 MODEL_LABELS = {"gemma-2-2b-it": "Gemma 2 2B", "llama-3.2-3b-instruct": "Llama 3.2 3B"}

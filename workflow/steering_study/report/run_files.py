@@ -25,7 +25,7 @@ def file_table(jobs: Sequence[Job], root: Path, *, revisions: Mapping[str, str])
     Args:
         revisions: of each model, by its name.
     """
-    paths = [(path, job) for job in jobs for path in job.outputs if (root / path).is_file()]
+    paths = [(path, job) for job in jobs for output in job.outputs for path in files_in(output, root)]
     paths.sort(key=lambda each: (not each[0].startswith("results/"), each[0]))
     digests: dict[str, str] = {}
 
@@ -53,6 +53,13 @@ def file_table(jobs: Sequence[Job], root: Path, *, revisions: Mapping[str, str])
             }
         )
     return pd.DataFrame(rows)
+
+
+def files_in(output: str, root: Path) -> list[str]:
+    """An output that exists, or what it holds if it is a folder."""
+    path = root / output
+    files = path.rglob("*") if path.is_dir() else [path]
+    return [file.relative_to(root).as_posix() for file in files if file.is_file()]
 
 
 def seeds_in(params: Any) -> str:

@@ -24,6 +24,7 @@ def files(tmp_path):
     (tmp_path / "reports/a.csv").write_text("x,y\n1,2\n3,4\n")
     (tmp_path / "results/m/not_planned.json").write_text("{}")
     (tmp_path / "results/export/tables").mkdir(parents=True)
+    (tmp_path / "results/export/.snakemake_timestamp").touch()
     (tmp_path / "results/export/tables/b.csv").write_text("x\n1\n")
     jobs = read_jobs(
         [

@@ -59,7 +59,11 @@ def files_in(output: str, root: Path) -> list[str]:
     """An output that exists, or what it holds if it is a folder."""
     path = root / output
     files = path.rglob("*") if path.is_dir() else [path]
-    return [file.relative_to(root).as_posix() for file in files if file.is_file()]
+    return [
+        file.relative_to(root).as_posix()
+        for file in files
+        if file.is_file() and not file.name.startswith(".")  # Snakemake keeps a time stamp in a folder
+    ]
 
 
 def seeds_in(params: Any) -> str:

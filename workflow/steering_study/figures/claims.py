@@ -151,6 +151,6 @@ def _notes(whole: pd.Series, parts: pd.DataFrame, unit: str) -> str:
 
 def _part_words(part: Mapping[Hashable, Any], unit: str) -> str:
     """A part and how its verdict reads, on one line: DIM in NTP 0.91 ✓."""
-    methods = [theme.METHOD_LABELS.get(word, word) for word in part["part"].split(" ")]
-    mark = MARKS.get(part["verdict"], "")
+    methods = [theme.METHOD_LABELS.get(word, word) for word in str(part["part"]).split(" ")]
+    mark = MARKS.get(str(part["verdict"]), "")
     return NARROW.join([*methods, quantity(part["value"], unit), *([mark] if mark else [])])

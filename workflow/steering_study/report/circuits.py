@@ -85,9 +85,9 @@ def _lead(frames: Mapping[str, pd.DataFrame], model: str) -> str:
     beside = table.groupby("kind")["faithfulness"].mean()
     return (
         f"Smallest circuits that carry steering in {theme.model_label(model)}: {listing(parts)}. Random circuits of twice "
-        f"the size carry {beside['random']:.2f}, the complements {_signed(beside['complement'])} on average."
+        f"the size carry {_signed(beside['random'])}, the complements {_signed(beside['complement'])} on average."
     )
 
 
 def _signed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")  # and no -0.00

@@ -12,8 +12,8 @@ SPARSE_SUMMARIES = (
     "sparse_faithfulness",
     "iou",
     "shared_dimensions",
-    "shared_tokens",
 )
+SPARSE_MEASUREMENTS = ("sparse_kl", "sparse_runs", "shared_tokens")
 
 
 rule generate_sparse:
@@ -62,27 +62,28 @@ rule generate_sparse:
 
 
 rule measure_sparse:
-    """KL of sparse vectors to the dense one, the dense vector's circuits under them, and what shared dimensions write."""
+    """KL of sparse vectors to the dense ones, the dense vectors' circuits under them, and what shared dimensions write."""
     input:
-        **STEERING,
         **SPARSE_INPUTS,
-        rankings=rules.build_circuits.output.rankings,
+        card=rules.resolve_model.output.card,
+        base_responses="results/{model}/none/base/responses.parquet",
+        base_verdicts="results/{model}/none/base/verdicts.parquet",
+        vector_cards=expand("results/{{model}}/{method}/vector.json", method=SPARSE_METHODS),
+        responses=expand("results/{{model}}/{method}/test/responses.parquet", method=SPARSE_METHODS),
+        verdicts=expand("results/{{model}}/{method}/test/verdicts.parquet", method=SPARSE_METHODS),
+        rankings=expand("results/{{model}}/{method}/rankings.parquet", method=SPARSE_METHODS),
         words="resources/concept_words.yaml",
     output:
-        sparse_kl="results/{model}/{method}/sparse_kl.parquet",
-        sparse_runs="results/{model}/{method}/sparse_runs.parquet",
-        shared_tokens="results/{model}/{method}/shared_tokens.parquet",
+        **{name: f"results/{{model}}/{name}.parquet" for name in SPARSE_MEASUREMENTS},
     log:
-        "logs/{model}/{method}/measure_sparse.log",
+        "logs/{model}/measure_sparse.log",
     benchmark:
-        "logs/benchmarks/{model}/{method}/measure_sparse.jsonl"
-    wildcard_constraints:
-        method="|".join(SPARSE_METHODS),
+        "logs/benchmarks/{model}/measure_sparse.jsonl"
     conda:
         "../../envs/environment.yaml"
     resources:
         mem_mb=4000,
-        runtime=120,
+        runtime=240,
         gpu=GPU,
     params:
         methods=SPARSE_METHODS,
@@ -112,9 +113,8 @@ rule summarise_sparsity:
         base="results/{model}/none/base/verdicts.parquet",
         verdicts=expand("results/{{model}}/{method}/sparse/verdicts.parquet", method=SPARSE_METHODS),
         sparse_settings=expand("results/{{model}}/{method}/sparse/settings.parquet", method=SPARSE_METHODS),
-        sparse_kl=expand("results/{{model}}/{method}/sparse_kl.parquet", method=SPARSE_METHODS),
-        sparse_runs=expand("results/{{model}}/{method}/sparse_runs.parquet", method=SPARSE_METHODS),
-        shared_tokens=expand("results/{{model}}/{method}/shared_tokens.parquet", method=SPARSE_METHODS),
+        sparse_kl=rules.measure_sparse.output.sparse_kl,
+        sparse_runs=rules.measure_sparse.output.sparse_runs,
     output:
         **{name: f"results/{{model}}/{name}.parquet" for name in SPARSE_SUMMARIES},
     log:
@@ -138,4 +138,6 @@ rule summarise_sparsity:
         "../scripts/summarise_sparsity.py"
 
 
-SPARSITY_TABLES = collect([f"results/{{model}}/{name}.parquet" for name in SPARSE_SUMMARIES], model=MODELS)
+SPARSITY_TABLES = collect(
+    "results/{model}/{name}.parquet", name=[*SPARSE_SUMMARIES, "shared_tokens"], model=MODELS
+)

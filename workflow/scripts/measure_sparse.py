@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
+from tqdm import tqdm
 
 from steering_study.artifacts import read_table, write_table
 from steering_study.circuit_sets import curve, label_runs, own_ranking, read_rankings
 from steering_study.circuits import size_grid
 from steering_study.faithfulness import measure_circuits
 from steering_study.forced import SteeredModel
-from steering_study.inputs import SteeredResponses, SteeringFiles, read_steered_responses
+from steering_study.inputs import SteeredResponses, SteeringFiles, read_model, responses_of
 from steering_study.jobs import job
 from steering_study.lens_tables import Read, Vocabulary, token_table
 from steering_study.sparse_inputs import SHARED_BY, SparseInputs, by_method
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
 
 
 def main(
-    files: SteeringFiles,
+    files: Mapping[str, SteeringFiles],
     *,
-    rankings: Path,
+    rankings: Mapping[str, Path],
     words: Path,
     sparse: SparseInputs,
-    method: str,
     datasets: Mapping[str, str],
     grid: Grid,
     shared_percents: Sequence[float],
@@ -48,33 +48,39 @@ def main(
     tables: Mapping[str, Path],
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write the tables `sparse_kl`, `sparse_runs` and `shared_tokens`."""
+    """Write the tables `sparse_kl`, `sparse_runs` and `shared_tokens` of all methods.
+
+    Args:
+        files, rankings: by method.
+    """
+    model = read_model(next(iter(files.values())).card)
     limit = max(kl_prompts, circuits["responses"])
-    inputs = read_steered_responses(files, datasets=datasets, limit=limit)
-    found = {
-        "sparse_kl": divergences(
-            inputs,
-            plain_vectors(sparse.vectors[method], sparse.effects[method], grid, seed=seed),
-            sparse.vectors[method],
-            n_prompts=kl_prompts,
-            batch_size=batch_size,
-        ),
-        "sparse_runs": circuit_runs(
-            inputs,
-            rankings,
-            sparse,
-            method,
-            percents=circuits["percents"],
-            n_responses=circuits["responses"],
-            step=step,
-            sizes_percent=sizes_percent,
-            batch_size=batch_size,
-            max_values=max_values,
-        ),
-        "shared_tokens": shared_tokens(inputs, sparse, method, shared_percents, words, top_tokens),
-    }
-    for name, table in found.items():
-        write_table(tables[name], table.assign(method=method), table=name, provenance=provenance)
+    found: dict[str, list[pd.DataFrame]] = {name: [] for name in tables}
+    for method, of_method in tqdm(files.items(), unit="method", disable=None, leave=False):
+        inputs = responses_of(model, of_method, datasets=datasets, limit=limit)
+        vectors = plain_vectors(sparse.vectors[method], sparse.effects[method], grid, seed=seed)
+        measured = {
+            "sparse_kl": divergences(
+                inputs, vectors, sparse.vectors[method], n_prompts=kl_prompts, batch_size=batch_size
+            ),
+            "sparse_runs": circuit_runs(
+                inputs,
+                rankings[method],
+                sparse,
+                method,
+                percents=circuits["percents"],
+                n_responses=circuits["responses"],
+                step=step,
+                sizes_percent=sizes_percent,
+                batch_size=batch_size,
+                max_values=max_values,
+            ),
+            "shared_tokens": shared_tokens(inputs, sparse, method, shared_percents, words, top_tokens),
+        }
+        for name, table in measured.items():
+            found[name].append(table.assign(method=method))
+    for name, parts in found.items():
+        write_table(tables[name], pd.concat(parts, ignore_index=True), table=name, provenance=provenance)
 
 
 def divergences(
@@ -181,14 +187,24 @@ def shared_tokens(
 if "snakemake" in globals():
     with job(snakemake) as provenance:
         files, params = snakemake.input, snakemake.params
+        own = ("vectors", "vector_cards", "responses", "verdicts", "rankings", "edge_scores")
+        paths = {name: by_method(params.methods, files[name]) for name in own}
         main(
-            SteeringFiles.of(files),
-            rankings=Path(files.rankings),
+            {
+                method: SteeringFiles(
+                    card=Path(files.card),
+                    vector=paths["vectors"][method],
+                    vector_card=paths["vector_cards"][method],
+                    base_responses=Path(files.base_responses),
+                    base_verdicts=Path(files.base_verdicts),
+                    responses=paths["responses"][method],
+                    verdicts=paths["verdicts"][method],
+                )
+                for method in params.methods
+            },
+            rankings=paths["rankings"],
             words=Path(files.words),
-            sparse=SparseInputs.read(
-                by_method(params.methods, files.vectors), by_method(params.methods, files.edge_scores)
-            ),
-            method=snakemake.wildcards.method,
+            sparse=SparseInputs.read(paths["vectors"], paths["edge_scores"]),
             datasets=params.datasets,
             grid=Grid(params.percents, params.thresholds, params.draws),
             shared_percents=params.shared_percents,

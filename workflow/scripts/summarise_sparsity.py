@@ -26,6 +26,8 @@ def main(
     *,
     card: Path,
     base: Path,
+    sparse_kl: Path,
+    sparse_runs: Path,
     tables: Mapping[str, Mapping[str, Path]],
     inputs: SparseInputs,
     main_sets: Sequence[str],
@@ -39,7 +41,7 @@ def main(
     """Write the summary tables of a model's sparse vectors.
 
     Args:
-        tables: files by table (verdicts, sparse_settings, sparse_kl, sparse_runs) and method.
+        tables: files by table (verdicts, sparse_settings) and method.
     """
     read = {
         table: {method: read_table(path, table=table) for method, path in files.items()}
@@ -63,14 +65,13 @@ def main(
             seed=seed,
         ),
         "sparsity_kl": summarise_kl(
-            pd.concat(read["sparse_kl"].values(), ignore_index=True), confidence=confidence, seed=seed
+            read_table(sparse_kl, table="sparse_kl"), confidence=confidence, seed=seed
         ),
         "sparse_faithfulness": summarise_sparse_circuits(
-            pd.concat(read["sparse_runs"].values(), ignore_index=True), confidence=confidence, seed=seed
+            read_table(sparse_runs, table="sparse_runs"), confidence=confidence, seed=seed
         ),
         "iou": overlap_table(read["sparse_settings"], d_model=d_model),
         "shared_dimensions": shared_table(inputs.masks(shared_percents), d_model=d_model),
-        "shared_tokens": pd.concat(read["shared_tokens"].values(), ignore_index=True),
     }
     for table, frame in found.items():
         write_table(outputs[table], frame, table=table, provenance=provenance)
@@ -83,10 +84,9 @@ if "snakemake" in globals():
         main(
             card=Path(files.card),
             base=Path(files.base),
-            tables={
-                name: by_method(params.methods, files[name])
-                for name in ("verdicts", "sparse_settings", "sparse_kl", "sparse_runs", "shared_tokens")
-            },
+            sparse_kl=Path(files.sparse_kl),
+            sparse_runs=Path(files.sparse_runs),
+            tables={name: by_method(params.methods, files[name]) for name in ("verdicts", "sparse_settings")},
             inputs=SparseInputs.read(
                 by_method(params.methods, files.vectors), by_method(params.methods, files.edge_scores)
             ),

@@ -74,6 +74,18 @@ def read_steered_responses(
     files: SteeringFiles, *, datasets: Mapping[str, str], limit: int | None
 ) -> SteeredResponses:
     """Load a model and the responses to at most `limit` prompts of each test set that steering flipped."""
+    return responses_of(read_model(files.card), files, datasets=datasets, limit=limit)
+
+
+def read_model(card: Path) -> ChatModel:
+    """Load the model of a card."""
+    return load_model(ModelCard.from_json(read_json(card)))
+
+
+def responses_of(
+    model: ChatModel, files: SteeringFiles, *, datasets: Mapping[str, str], limit: int | None
+) -> SteeredResponses:
+    """The same with a model that is loaded already."""
     flipped = flipped_prompts(
         read_table(files.base_verdicts, table="verdicts"),
         read_table(files.verdicts, table="verdicts"),
@@ -86,7 +98,7 @@ def read_steered_responses(
         read_table(files.responses, table="responses"),
     )
     return SteeredResponses(
-        load_model(ModelCard.from_json(read_json(files.card))),
+        model,
         read_json(files.vector_card)["layer"],
         read_vector(read_tensors(files.vector)),
         dict(sets),

@@ -53,7 +53,7 @@ def main(
 
     Args:
         sets: test sets that are answered; None: all prompts of the split.
-        main_sets: those of them that vectors beyond the paper's answer.
+        main_sets: those of them that vectors beyond the paper's answer; none, all prompts.
         limit: most prompts of each set, of each label where there are no sets, in the order of the table of prompts.
         dropout_prompts: the same for random draws.
     """
@@ -65,7 +65,7 @@ def main(
         if each.criterion == "dropout":
             return of_set.head(dropout_prompts)
         chosen = of_set.head(limit or len(frame))
-        return chosen[chosen["source"].isin(list(main_sets))] if sets and each.is_beyond_paper else chosen
+        return chosen[chosen["source"].isin(list(main_sets))] if main_sets and each.is_beyond_paper else chosen
 
     doses = read_json(coefficients)
     layer = read_json(vector_card)["layer"]

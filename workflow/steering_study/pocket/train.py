@@ -3,10 +3,11 @@
 1. Draw examples, tokenize prompt and response through the chat template; the loss covers the response and
    its end-of-turn token, not the prompt and not a false start.
 2. At each step one block, drawn at random, gets a random vector added to its input, one a row, at every position
-   but the template's closing tokens: text stays fluent when the residual stream is pushed. The closing tokens, where the
-   decision will stand (4), are spared; pushed with all others, their part of a vector would count as nothing. The vectors grow from nothing over the first
-   part of training, when copying and facts are learnt. Some may be differences of two tokens' embeddings, so
-   that a vector which holds the opening of a text, as a difference in means does, does not write it in mid-text.
+   but the template's closing tokens before the last: text stays fluent when the residual stream is pushed. Those
+   tokens, where the decision will stand (4), are spared; pushed with all others, their part of a vector would count
+   as nothing. The vectors grow from nothing over the first part of training, when copying and facts are learnt. Some
+   may be differences of two tokens' embeddings, so that a vector which holds the opening of a text, as a difference
+   in means does, does not write it in mid-text.
 3. From the middle block on, a share of the rows finds the tokens of the request replaced by those of another
    row: what the later blocks need to know of the request has to be gathered before, at the tokens after it,
    as large models do. Otherwise every block reads the request anew and undoes what was added to the stream.

@@ -65,7 +65,9 @@ def main(
         if each.criterion == "dropout":
             return of_set.head(dropout_prompts)
         chosen = of_set.head(limit or len(frame))
-        return chosen[chosen["source"].isin(list(main_sets))] if main_sets and each.is_beyond_paper else chosen
+        return (
+            chosen[chosen["source"].isin(list(main_sets))] if main_sets and each.is_beyond_paper else chosen
+        )
 
     doses = read_json(coefficients)
     layer = read_json(vector_card)["layer"]

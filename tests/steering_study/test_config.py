@@ -326,6 +326,19 @@ def test_search_is_the_product_of_its_lists_and_jobs_share_a_batch_size():
     assert all(len({trial["batch_size"] for trial in job}) == 1 for job in jobs)
 
 
+def test_method_may_have_learning_rates_of_its_own():
+    search = replace(
+        load_study(STUDY).search,
+        learning_rates=[0.1, 0.2],
+        learned={
+            "ntp": {"factors": [1.0], "learning_rates": None},
+            "po": {"factors": [1.0], "phi": [0.02], "learning_rates": [0.3]},
+        },
+    )
+    assert [trial["learning_rate"] for trial in search.trials("ntp")] == [0.1, 0.2]
+    assert [trial["learning_rate"] for trial in search.trials("po")] == [0.3]
+
+
 def test_method_without_phi_has_none():
     assert {trial["phi"] for trial in load_study(STUDY).search.trials("ntp")} == {None}
 

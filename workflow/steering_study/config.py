@@ -110,7 +110,8 @@ class Search:
     def trials(self, method: str) -> list[dict[str, Any]]:
         """Every point of a method's search, numbered; neighbours share a batch size."""
         own = self.learned[method]
-        grid = itertools.product(self.batch_sizes, self.learning_rates, own.get("phi", [None]), self.seeds)
+        rates = own.get("learning_rates") or self.learning_rates
+        grid = itertools.product(self.batch_sizes, rates, own.get("phi", [None]), self.seeds)
         return [
             {
                 "trial": number,

@@ -9,7 +9,7 @@ import pandas as pd
 from steering_study.artifacts import read_json, read_table, read_tensors, write_table
 from steering_study.generation import add_fluency, generate_responses, read_vector, steered_requests
 from steering_study.jobs import job
-from steering_study.models import ModelCard, load_model
+from steering_study.models import read_model
 from steering_study.vectors.contrast import ask_to_refuse, contrast_prompts
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def main(
     provenance: Mapping[str, Any],
 ) -> None:
     """Ask for refusals in the prompt where the config says how; steer for everything else."""
-    model = load_model(ModelCard.from_json(read_json(card)))
+    model = read_model(card)
     frame = contrast_prompts(read_table(prompts, table="prompts"))
     grid = {condition: [value] for condition, value in coefficients.items()}
     layer = read_json(vector_card)["layer"]

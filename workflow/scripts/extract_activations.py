@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steering_study.artifacts import read_json, read_table, write_tensors
+from steering_study.artifacts import read_table, write_tensors
 from steering_study.jobs import job
-from steering_study.models import ModelCard, load_model
+from steering_study.models import read_model
 from steering_study.prompts import render_chat
 from steering_study.vectors.dim import mean_residuals
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def main(*, prompts: Path, card: Path, batch_size: int, means: Path, provenance: Mapping[str, Any]) -> None:
     """Write tensors `harmful` and `harmless`, [layer, position, d_model] in float64."""
     frame = read_table(prompts, table="prompts")
-    model = load_model(ModelCard.from_json(read_json(card)))
+    model = read_model(card)
     tensors = {}
     for label, rows in frame[frame["split"] == "train"].groupby("label"):
         ids = render_chat(model.tokenizer, list(rows["text"]), context=model.card.context)

@@ -12,7 +12,7 @@ from steering_study.artifacts import read_json, read_table, read_tensors, write_
 from steering_study.freezing import Treatment, generate_frozen
 from steering_study.generation import add_fluency, read_vector, response_table, steered_requests
 from steering_study.jobs import job
-from steering_study.models import ModelCard, load_model
+from steering_study.models import read_model
 from steering_study.prompts import render_chat
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def main(
         limit: most prompts of each test set, in the order of the table of prompts.
         ablations: names by scope.
     """
-    model = load_model(ModelCard.from_json(read_json(card)))
+    model = read_model(card)
     direction, layer = read_vector(read_tensors(vector)), read_json(vector_card)["layer"]
     frame = read_table(prompts, table="prompts")
     tested = frame[(frame["split"] == "test") & frame["source"].isin(list(sets))]

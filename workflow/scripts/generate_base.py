@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steering_study.artifacts import read_json, read_table, write_table
+from steering_study.artifacts import read_table, write_table
 from steering_study.generation import add_fluency, base_requests, generate_responses
 from steering_study.jobs import job
-from steering_study.models import ModelCard, load_model
+from steering_study.models import read_model
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -27,7 +27,7 @@ def main(
     """Generate with the model of the card and write the `responses` table."""
     requests = base_requests(read_table(prompts, table="prompts"))
     requests = requests[requests["split"].isin(splits)].reset_index(drop=True)
-    model = load_model(ModelCard.from_json(read_json(card)))
+    model = read_model(card)
     table = generate_responses(
         model,
         requests,

@@ -14,7 +14,7 @@ from steering_study.generation import add_fluency, read_vector, response_table, 
 from steering_study.graph import Graph
 from steering_study.jobs import job
 from steering_study.lockstep import generate_patched
-from steering_study.models import ModelCard, load_model
+from steering_study.models import read_model
 from steering_study.prompts import render_chat
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def main(
     Args:
         limit: most prompts of each test set, in the order of the table of prompts.
     """
-    model = load_model(ModelCard.from_json(read_json(card)))
+    model = read_model(card)
     direction, layer = read_vector(read_tensors(vector)), read_json(vector_card)["layer"]
     frame = read_table(prompts, table="prompts")
     tested = frame[(frame["split"] == "test") & frame["source"].isin(list(datasets.values()))]

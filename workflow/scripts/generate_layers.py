@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from steering_study.artifacts import read_json, read_table, read_tensors, write_table
 from steering_study.generation import add_fluency, generate_responses, steered_requests
 from steering_study.jobs import job
-from steering_study.models import ModelCard, load_model
+from steering_study.models import read_model
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -35,7 +35,7 @@ def main(
         layers=list(vectors),
         coefficients={condition: [value] for condition, value in coefficients.items()},
     )
-    model = load_model(ModelCard.from_json(read_json(card)))
+    model = read_model(card)
     table = generate_responses(
         model,
         requests,

@@ -11,7 +11,7 @@ import torch
 from steering_study.artifacts import read_json, read_table, write_table
 from steering_study.generation import add_fluency, respond, steered_requests, steering_of
 from steering_study.jobs import job
-from steering_study.models import ModelCard, load_model
+from steering_study.models import read_model
 from steering_study.sparse_inputs import SparseInputs, by_method
 from steering_study.sparse_tables import choose_factors, settings_table
 from steering_study.sparsify import (
@@ -83,7 +83,7 @@ def main(
         ignore_index=True,
     )
     vectors = torch.from_numpy(np.stack([each.of(inputs.vectors[method]) for each in sparse])).float()
-    model = load_model(ModelCard.from_json(read_json(card)))
+    model = read_model(card)
     table = respond(
         model,
         requests,

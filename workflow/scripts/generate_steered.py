@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from steering_study.artifacts import read_json, read_table, read_tensors, write_table
 from steering_study.generation import add_fluency, generate_responses, read_vector, steered_requests
 from steering_study.jobs import job
-from steering_study.models import ModelCard, load_model
+from steering_study.models import read_model
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -31,7 +31,7 @@ def main(
     """Steer the prompts of a split, each label in its own condition (test: harmless ones in both), and write the `responses` table."""
     frame = read_table(prompts, table="prompts")
     layer = read_json(vector_card)["layer"]
-    model = load_model(ModelCard.from_json(read_json(card)))
+    model = read_model(card)
     table = generate_responses(
         model,
         steered_requests(

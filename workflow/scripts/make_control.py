@@ -9,7 +9,7 @@ import torch
 from steering_study.artifacts import read_json, read_table, read_tensors, write_json, write_tensors
 from steering_study.generation import read_vector
 from steering_study.jobs import job
-from steering_study.models import ModelCard, load_model
+from steering_study.models import read_model
 from steering_study.prompts import render_chat
 from steering_study.vectors.controls import random_direction, shuffled_groups
 from steering_study.vectors.dim import mean_residuals
@@ -54,7 +54,7 @@ def main(
 
 def shuffled_difference(prompts: Path, card: Path, *, draw: torch.Generator, batch_size: int) -> torch.Tensor:
     """Difference in means of two groups, each half of each class, [layer, position, d_model]."""
-    model = load_model(ModelCard.from_json(read_json(card)))
+    model = read_model(card)
     frame = read_table(prompts, table="prompts").query("split == 'train'")
     rows = render_chat(model.tokenizer, list(frame["text"]), context=model.card.context)
     n_positions = len(model.card.post_instruction_ids)

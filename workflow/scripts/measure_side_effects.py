@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from steering_study.artifacts import read_json, read_table, read_tensors, write_table
 from steering_study.generation import read_vector
 from steering_study.jobs import job
-from steering_study.models import ModelCard, load_model
+from steering_study.models import read_model
 from steering_study.prompts import render_chat
 from steering_study.side_effects import BYSTANDERS, forced_costs
 from steering_study.summaries import summarise_side_effects
@@ -31,7 +31,7 @@ def main(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write the `side_effects` table: each coefficient, and which is at the matched flip rate."""
-    model = load_model(ModelCard.from_json(read_json(card)))
+    model = read_model(card)
     responses = read_table(base_responses, table="responses").query("split == 'test'")
     doses = read_table(curve, table="dose_response")
     costs = {}

@@ -16,9 +16,10 @@ from steering_study.circuit_sets import curve, label_runs, own_ranking, read_ran
 from steering_study.circuits import size_grid
 from steering_study.faithfulness import measure_circuits
 from steering_study.forced import SteeredModel
-from steering_study.inputs import SteeredResponses, SteeringFiles, read_model, responses_of
+from steering_study.inputs import SteeredResponses, SteeringFiles, responses_of
 from steering_study.jobs import job
 from steering_study.lens_tables import Read, Vocabulary, token_table
+from steering_study.models import read_model
 from steering_study.sparse_inputs import SHARED_BY, SparseInputs, by_method
 from steering_study.sparse_runs import kl_to_dense
 from steering_study.sparse_tables import settings_table

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steering_study.artifacts import (
-    read_json,
     read_table,
     read_tensors,
     write_json,
@@ -13,7 +12,7 @@ from steering_study.artifacts import (
     write_tensors,
 )
 from steering_study.jobs import job
-from steering_study.models import ChatModel, ModelCard, load_model
+from steering_study.models import ChatModel, read_model
 from steering_study.prompts import render_chat
 from steering_study.vectors.dim import refusal_tokens, score_candidates
 from steering_study.vectors.selection import Filters, SelectionRule, impose_candidate, select_candidate
@@ -41,7 +40,7 @@ def main(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write the table of all candidates, the selected vector and its card."""
-    model = load_model(ModelCard.from_json(read_json(card)))
+    model = read_model(card)
     classes = read_tensors(means)
     directions = classes["harmful"] - classes["harmless"]
     ids = opening_ids(model, tokens) if tokens else observed_openings(base_responses, base_verdicts, coverage)

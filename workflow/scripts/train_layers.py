@@ -10,7 +10,7 @@ import torch
 from steering_study.artifacts import read_json, read_table, read_tensors, write_tensors
 from steering_study.generation import read_vector
 from steering_study.jobs import job
-from steering_study.models import ModelCard, load_model
+from steering_study.models import read_model
 from steering_study.vectors.learned import Trial, force_pairs, pairs_of, train_trials, trials_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def main(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write tensors `layers` and `vectors`; the layer of the search keeps its vector."""
-    model = load_model(ModelCard.from_json(read_json(card)))
+    model = read_model(card)
     objective = import_module(f"steering_study.vectors.{method}").OBJECTIVE
     described, layers = read_json(vector_card), read_tensors(directions)["layers"]
     trial = trials[described["trial"]["trial"]]

@@ -10,7 +10,7 @@ import torch
 
 from steering_study.artifacts import read_json, read_table, write_table, write_tensors
 from steering_study.jobs import job
-from steering_study.models import ModelCard, load_model
+from steering_study.models import read_model
 from steering_study.vectors.learned import (
     Objective,
     Trial,
@@ -40,7 +40,7 @@ def main(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write the vectors, one row a trial, and the tables `trials` and `training`."""
-    model = load_model(ModelCard.from_json(read_json(card)))
+    model = read_model(card)
     objective: Objective = import_module(f"steering_study.vectors.{method}").OBJECTIVE
     frame = read_table(pairs, table="pairs").query("kept")
     heldout = frame["split"] == "validation"

@@ -14,7 +14,7 @@ from torch import Tensor
 from steering_study.artifacts import read_json, read_table, read_tensors
 from steering_study.forced import SteeredModel
 from steering_study.generation import read_vector
-from steering_study.models import ChatModel, ModelCard, load_model
+from steering_study.models import ChatModel, read_model
 from steering_study.patching_sets import flipped_prompts, patching_sets
 from steering_study.prompts import TokenIds, render_chat
 
@@ -75,11 +75,6 @@ def read_steered_responses(
 ) -> SteeredResponses:
     """Load a model and the responses to at most `limit` prompts of each test set that steering flipped."""
     return responses_of(read_model(files.card), files, datasets=datasets, limit=limit)
-
-
-def read_model(card: Path) -> ChatModel:
-    """Load the model of a card."""
-    return load_model(ModelCard.from_json(read_json(card)))
 
 
 def responses_of(

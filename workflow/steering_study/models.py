@@ -25,7 +25,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from steering_study.artifacts import sha256_of
+from steering_study.artifacts import read_json, sha256_of
 from steering_study.prompts import TokenIds, post_instruction_ids
 
 if TYPE_CHECKING:
@@ -170,6 +170,11 @@ def load_model(card: ModelCard, *, device: str | None = None) -> ChatModel:
     torch.nn.Module.to(weights, device)
     bridge = bridge_of(weights, tokenizer, name=card.source)
     return ChatModel(bridge=bridge, tokenizer=tokenizer, card=card)
+
+
+def read_model(card: Path) -> ChatModel:
+    """Load the model of a card's file (`load_model`)."""
+    return load_model(ModelCard.from_json(read_json(card)))
 
 
 def best_device() -> str:

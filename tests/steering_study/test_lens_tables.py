@@ -47,6 +47,14 @@ def direction(name, values):
     return Read(name, -1, -1, torch.tensor(values))
 
 
+def test_words_of_a_file_are_those_of_all_its_groups(vocabulary, tmp_path):
+    half = len(WORDS) // 2
+    (tmp_path / "words.yaml").write_text(f"refusal: {WORDS[:half]}\nharm: {WORDS[half:]}\n", "utf-8")
+    read = Vocabulary.read(tmp_path / "words.yaml", Tokenizer(), d_vocab=8)
+    assert read.in_words.tolist() == vocabulary.in_words.tolist()
+    assert read.texts == vocabulary.texts
+
+
 def test_words_are_whole_and_in_any_case(vocabulary):
     assert vocabulary.in_words.tolist() == [True, True, False, True, False, False, False, False]
     assert vocabulary.texts[6:] == ["", ""]  # rows beyond the tokenizer

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 
 from steering_study.artifacts import read_table, write_table, write_tensors
 from steering_study.attribution import quadrature
@@ -57,12 +56,7 @@ def main(
     inputs = read_steered_responses(files, datasets=datasets, limit=limit)
     model = SteeredModel(inputs.model, inputs.layer, inputs.direction)
     effects = node_effects(model, rankings)
-    known = yaml.safe_load(words.read_text("utf-8"))
-    vocabulary = Vocabulary.of(
-        inputs.model.tokenizer,
-        d_vocab=inputs.model.card.d_vocab,
-        words=[word for group in known.values() for word in group],
-    )
+    vocabulary = Vocabulary.read(words, inputs.model.tokenizer, d_vocab=inputs.model.card.d_vocab)
 
     reads = directions_to_read(model.blocks, inputs.direction.to(inputs.model.device), layer=inputs.layer)
     tokens = token_table(reads, model.head, vocabulary, n_tokens=top_tokens)

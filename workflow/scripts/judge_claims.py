@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steering_study.artifacts import read_provenance, read_table, write_table
+from steering_study.artifacts import read_table, rule_of, write_table
 from steering_study.claims import judge_claims, read_claims
 from steering_study.jobs import job
 from steering_study.measurements import MEASUREMENTS, Setting, measure_all
@@ -33,7 +33,7 @@ def main(
     """
     known = read_claims(listed, MEASUREMENTS)
     read = {name: read_table(path, table=name) for name, path in tables.items()}
-    rules = {name: read_provenance(path).get("rule", "") for name, path in tables.items()}
+    rules = {name: rule_of(path) for name, path in tables.items()}
     quantities = measure_all(read, rules, setting)
     table = judge_claims(known, quantities, model=model, confidence=setting.confidence)
     write_table(claims, table, table="claims", provenance=provenance)

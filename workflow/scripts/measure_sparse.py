@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from tqdm import tqdm
 
 from steering_study.artifacts import read_table, write_table
@@ -175,12 +174,7 @@ def shared_tokens(
         )
         for each in parts
     ]
-    known = yaml.safe_load(words.read_text("utf-8"))
-    vocabulary = Vocabulary.of(
-        inputs.model.tokenizer,
-        d_vocab=inputs.model.card.d_vocab,
-        words=[word for group in known.values() for word in group],
-    )
+    vocabulary = Vocabulary.read(words, inputs.model.tokenizer, d_vocab=inputs.model.card.d_vocab)
     vector = Read("vector", -1, -1, inputs.direction.to(inputs.model.device))
     return token_table([vector, *reads], model.head, vocabulary, n_tokens=n_tokens)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
-from steering_study.artifacts import read_json, read_provenance, read_table
+from steering_study.artifacts import read_json, read_table, rule_of
 from steering_study.figures.ablations import (
     table_ablation_means,
     table_ablations,
@@ -287,13 +287,7 @@ def show_exhibit(
 
 def makers(paths: Iterable[Path]) -> list[str]:
     """Rules that made the tables, by what the tables themselves say."""
-    rules = {}
-    for path in paths:
-        rule = read_provenance(path).get("rule")
-        if rule is None:
-            raise ValueError(f"{path} does not say which rule made it; delete it and run again")
-        rules[rule] = None
-    return list(rules)
+    return list(dict.fromkeys(map(rule_of, paths)))
 
 
 def linked(source: Source, link: Callable[[Path], str]) -> tuple[Link, Source]:

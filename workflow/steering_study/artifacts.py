@@ -667,6 +667,18 @@ def read_provenance(path: Path) -> dict[str, Any]:
     return json.loads((pq.read_schema(path).metadata or {}).get(PROVENANCE_KEY, b"{}"))
 
 
+def rule_of(path: Path) -> str:
+    """The rule that made a table or a tensor file, by its own word.
+
+    Raises:
+        ValueError: if it does not say.
+    """
+    rule = read_provenance(path).get("rule")
+    if rule is None:
+        raise ValueError(f"{path} does not say which rule made it; delete it and run again")
+    return rule
+
+
 def write_tensors(
     path: Path, tensors: Mapping[str, Any], *, provenance: Mapping[str, Any] | None = None
 ) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from jaxtyping import Bool, Float
 from scipy.stats import hypergeom
 from torch import Tensor
@@ -32,6 +35,12 @@ class Vocabulary:
         texts = [tokenizer.decode([i]) if i < len(tokenizer) else "" for i in range(d_vocab)]
         known = {word.lower() for word in words}
         return cls(texts, np.array([text.strip().lower() in known for text in texts]))
+
+    @classmethod
+    def read(cls, words: Path, tokenizer: Any, *, d_vocab: int) -> Vocabulary:
+        """The same with the concept words of a YAML file: lists of words, by the concept that they belong to."""
+        groups = yaml.safe_load(words.read_text("utf-8"))
+        return cls.of(tokenizer, d_vocab=d_vocab, words=list(chain.from_iterable(groups.values())))
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import pytest
 
 from steering_study.generation import add_fluency, steered_requests
 from steering_study.judges.panel import is_target
+from steering_study.likelihoods import response_logprobs
 from steering_study.prompts import render_chat
-from steering_study.runs import response_logprobs
 
 PROMPTS = pd.DataFrame(
     [("a", "harmless"), ("b", "harmful"), ("c", "harmless")], columns=["id", "label"]

@@ -17,7 +17,18 @@ ROOT = Path(steering_study.__file__).parent
 SCRIPTS = ROOT.parent / "scripts"
 
 PURE = {"ablations", "graph", "blocks", "metrics", "circuits", "ov", "sparsify", "overlap", "stats"}
-MODEL_LAYER = {"runs", "hooks", "prompts", "models", "weights", "tails", "traces", "streams", "forced"}
+MODEL_LAYER = {
+    "runs",
+    "likelihoods",
+    "hooks",
+    "prompts",
+    "models",
+    "weights",
+    "tails",
+    "traces",
+    "streams",
+    "forced",
+}
 PROCEDURES = {
     "vectors",
     "judges",

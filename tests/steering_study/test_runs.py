@@ -10,7 +10,7 @@ from tests.reference.decoding import decode_slowly
 
 from steering_study.hooks import Steering
 from steering_study.prompts import left_pad, render_chat
-from steering_study.runs import generate, last_logits, response_logprobs
+from steering_study.runs import generate, last_logits
 
 TEXTS = [
     "Hello!",
@@ -95,22 +95,6 @@ def test_padding_is_not_steered_and_changes_nothing(tiny, prompts):
     pair = left_pad([short, max(prompts, key=len)], pad=0, device="cpu")
     both = last_logits(tiny.model, pair, steering=Steering.uniform(vector, layer=0, coefficients=[2.0, 0.0]))
     assert torch.allclose(alone[0], both[0], atol=1e-4)
-
-
-def test_likelihood_of_a_generated_response_equals_the_one_recorded(tiny, prompts):
-    base = generate(tiny.model, prompts, max_new_tokens=N_NEW, batch_size=4)
-    again = response_logprobs(tiny.model, prompts, [r.token_ids for r in base], batch_size=2)
-    for response, values in zip(base, again, strict=True):
-        assert values == pytest.approx(response.logprobs, abs=1e-4)
-
-
-def test_likelihoods_do_not_depend_on_the_rows_of_a_pass(tiny, prompts):
-    responses = [(5,), (6, 7, 8), (9, 3), (4, 4, 4, 4)][: len(prompts)]
-    several = response_logprobs(tiny.model, prompts[:4], responses, batch_size=4)
-    alone = response_logprobs(tiny.model, prompts[:4], responses, batch_size=4, max_logits=1)
-    assert [len(values) for values in several] == [len(response) for response in responses]
-    for one, other in zip(several, alone, strict=True):
-        assert one == pytest.approx(other, abs=1e-4)
 
 
 def test_bridge_logits_equal_plain_transformers(tiny, prompts):

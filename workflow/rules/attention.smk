@@ -32,6 +32,7 @@ rule freeze_attention:
         contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.generation.max_new_tokens,
         batch_size=study.generation.batch_size,
+        scored_batch_size=study.generation.scored_batch_size,
         code=code_digest("freeze_attention"),
     script:
         "../scripts/freeze_attention.py"

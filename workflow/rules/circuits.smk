@@ -100,7 +100,7 @@ rule evaluate_circuits:
         threshold=study.circuits.faithful,
         draws=study.circuits.random_draws,
         seed=study.seed,
-        batch_size=study.generation.batch_size,
+        batch_size=study.generation.scored_batch_size,
         max_values=study.circuits.max_values,
         code=code_digest("evaluate_circuits"),
     script:
@@ -132,7 +132,7 @@ rule interchange_edges:
         n_responses=study.circuits.interchange["responses"],
         edges_per_kind=study.circuits.interchange["edges_per_kind"],
         seed=study.seed,
-        batch_size=study.generation.batch_size,
+        batch_size=study.generation.scored_batch_size,
         max_values=study.circuits.max_values,
         code=code_digest("interchange_edges"),
     script:
@@ -171,6 +171,7 @@ rule generate_circuits:
         contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.generation.max_new_tokens,
         batch_size=study.generation.batch_size,
+        scored_batch_size=study.generation.scored_batch_size,
         code=code_digest("generate_circuits"),
     script:
         "../scripts/generate_circuits.py"

@@ -48,6 +48,7 @@ rule generate_base:
         contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.generation.max_new_tokens,
         batch_size=study.generation.batch_size,
+        scored_batch_size=study.generation.scored_batch_size,
         code=code_digest("generate_base"),
     script:
         "../scripts/generate_base.py"

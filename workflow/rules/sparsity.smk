@@ -56,6 +56,7 @@ rule generate_sparse:
         contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.sparsity.max_new_tokens,
         batch_size=study.generation.batch_size,
+        scored_batch_size=study.generation.scored_batch_size,
         code=code_digest("generate_sparse"),
     script:
         "../scripts/generate_sparse.py"
@@ -97,7 +98,7 @@ rule measure_sparse:
         top_tokens=study.sparsity.top_tokens,
         step=lambda wildcards: options(wildcards).circuit_step,
         sizes_percent=study.circuits.sizes_percent,
-        batch_size=study.generation.batch_size,
+        batch_size=study.generation.scored_batch_size,
         max_values=study.circuits.max_values,
         seed=study.seed,
         code=code_digest("measure_sparse"),

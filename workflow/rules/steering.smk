@@ -31,6 +31,7 @@ rule generate_steered:
         contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.generation.max_new_tokens,
         batch_size=study.generation.batch_size,
+        scored_batch_size=study.generation.scored_batch_size,
         code=code_digest("generate_steered"),
     script:
         "../scripts/generate_steered.py"
@@ -61,6 +62,7 @@ rule generate_layers:
         contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.generation.max_new_tokens,
         batch_size=study.generation.batch_size,
+        scored_batch_size=study.generation.scored_batch_size,
         code=code_digest("generate_layers"),
     script:
         "../scripts/generate_layers.py"
@@ -120,7 +122,7 @@ rule measure_side_effects:
         flip_rate=study.dim.matched_flip_rate,
         confidence=study.confidence,
         seed=study.seed,
-        batch_size=study.generation.batch_size,
+        batch_size=study.generation.scored_batch_size,
         code=code_digest("measure_side_effects"),
     script:
         "../scripts/measure_side_effects.py"

@@ -20,7 +20,7 @@ rule extract_activations:
         runtime=60,
         gpu=GPU,
     params:
-        batch_size=study.generation.batch_size,
+        batch_size=study.generation.scored_batch_size,
         code=code_digest("extract_activations"),
     script:
         "../scripts/extract_activations.py"
@@ -54,7 +54,7 @@ rule select_direction:
         coverage=study.dim.refusal_coverage,
         tokens=lambda wildcards: options(wildcards).refusal_tokens,
         published=published_direction,
-        batch_size=study.generation.batch_size,
+        batch_size=study.generation.scored_batch_size,
         code=code_digest("select_direction"),
     script:
         "../scripts/select_direction.py"
@@ -84,6 +84,7 @@ rule contrast_responses:
         contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.search.max_tokens,
         batch_size=study.generation.batch_size,
+        scored_batch_size=study.generation.scored_batch_size,
         code=code_digest("contrast_responses"),
     script:
         "../scripts/contrast_responses.py"
@@ -140,7 +141,7 @@ rule train_vectors:
         gpu=GPU,
     params:
         trials=shard_trials,
-        batch_size=study.generation.batch_size,
+        batch_size=study.generation.scored_batch_size,
         code=code_digest("train_vectors"),
     script:
         "../scripts/train_vectors.py"
@@ -225,7 +226,7 @@ rule train_layers:
         gpu=GPU,
     params:
         trials=lambda wildcards: study.search.trials(wildcards.method),
-        batch_size=study.generation.batch_size,
+        batch_size=study.generation.scored_batch_size,
         code=code_digest("train_layers"),
     script:
         "../scripts/train_layers.py"
@@ -257,7 +258,7 @@ rule make_control:
         gpu=GPU,
     params:
         seed=study.seed,
-        batch_size=study.generation.batch_size,
+        batch_size=study.generation.scored_batch_size,
         code=code_digest("make_control"),
     script:
         "../scripts/make_control.py"

@@ -33,6 +33,7 @@ def main(
     contexts: Mapping[str, str],
     max_new_tokens: int,
     batch_size: int,
+    scored_batch_size: int,
     responses: Path,
     settings: Path,
     provenance: Mapping[str, Any],
@@ -70,7 +71,7 @@ def main(
         label=f"{model.card.name} {method} frozen",
     )
     written = response_table(model, requests, found, method=method)
-    written = add_fluency(model, written, contexts=contexts, batch_size=batch_size)
+    written = add_fluency(model, written, contexts=contexts, batch_size=scored_batch_size)
     write_table(responses, written, table="responses", provenance=provenance)
     write_table(settings, table, table="frozen_settings", provenance=provenance)
 
@@ -90,6 +91,7 @@ if "snakemake" in globals():
             contexts=snakemake.params.contexts,
             max_new_tokens=snakemake.params.max_new_tokens,
             batch_size=snakemake.params.batch_size,
+            scored_batch_size=snakemake.params.scored_batch_size,
             responses=Path(snakemake.output.responses),
             settings=Path(snakemake.output.settings),
             provenance=provenance,

@@ -21,6 +21,7 @@ def main(
     contexts: Mapping[str, str],
     max_new_tokens: int,
     batch_size: int,
+    scored_batch_size: int,
     responses: Path,
     provenance: Mapping[str, Any],
 ) -> None:
@@ -36,7 +37,7 @@ def main(
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
     )
-    table = add_fluency(model, table, contexts=contexts, batch_size=batch_size)
+    table = add_fluency(model, table, contexts=contexts, batch_size=scored_batch_size)
     write_table(responses, table, table="responses", provenance=provenance)
 
 
@@ -49,6 +50,7 @@ if "snakemake" in globals():
             contexts=snakemake.params.contexts,
             max_new_tokens=snakemake.params.max_new_tokens,
             batch_size=snakemake.params.batch_size,
+            scored_batch_size=snakemake.params.scored_batch_size,
             responses=Path(snakemake.output.responses),
             provenance=provenance,
         )

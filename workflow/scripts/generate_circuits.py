@@ -37,6 +37,7 @@ def main(
     contexts: Mapping[str, str],
     max_new_tokens: int,
     batch_size: int,
+    scored_batch_size: int,
     responses: Mapping[str, Path],
     provenance: Mapping[str, Any],
 ) -> None:
@@ -71,7 +72,7 @@ def main(
                 label=f"{model.card.name} {method} {carrier}",
             )
             parts.append(response_table(model, rows, found, method=method))
-        table = add_fluency(model, pd.concat(parts), contexts=contexts, batch_size=batch_size)
+        table = add_fluency(model, pd.concat(parts), contexts=contexts, batch_size=scored_batch_size)
         write_table(responses[carrier], table, table="responses", provenance=provenance)
 
 
@@ -92,6 +93,7 @@ if "snakemake" in globals():
             contexts=snakemake.params.contexts,
             max_new_tokens=snakemake.params.max_new_tokens,
             batch_size=snakemake.params.batch_size,
+            scored_batch_size=snakemake.params.scored_batch_size,
             responses={name: Path(snakemake.output[name]) for name in ("circuit", "complement")},
             provenance=provenance,
         )

@@ -45,6 +45,7 @@ def main(
     contexts: Mapping[str, str],
     max_new_tokens: int,
     batch_size: int,
+    scored_batch_size: int,
     responses: Path,
     settings: Path,
     provenance: Mapping[str, Any],
@@ -92,7 +93,7 @@ def main(
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
     )
-    table = add_fluency(model, table, contexts=contexts, batch_size=batch_size)
+    table = add_fluency(model, table, contexts=contexts, batch_size=scored_batch_size)
     write_table(responses, table, table="responses", provenance=provenance)
     write_table(settings, settings_table(sparse), table="sparse_settings", provenance=provenance)
 
@@ -179,6 +180,7 @@ if "snakemake" in globals():
             contexts=params.contexts,
             max_new_tokens=params.max_new_tokens,
             batch_size=params.batch_size,
+            scored_batch_size=params.scored_batch_size,
             responses=Path(snakemake.output.responses),
             settings=Path(snakemake.output.settings),
             provenance=provenance,

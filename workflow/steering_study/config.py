@@ -78,6 +78,7 @@ class Generation:
 
     max_new_tokens: int
     batch_size: int
+    scored_batch_size: int
 
 
 @dataclass(frozen=True)

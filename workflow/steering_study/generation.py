@@ -11,9 +11,10 @@ from torch import Tensor
 
 from steering_study.hooks import Steering
 from steering_study.judges.panel import CONDITION_OF_LABEL, normal_prompts
+from steering_study.likelihoods import response_logprobs
 from steering_study.models import ChatModel
 from steering_study.prompts import render_chat
-from steering_study.runs import Response, generate, response_logprobs
+from steering_study.runs import Response, generate
 
 
 def base_requests(prompts: pd.DataFrame) -> pd.DataFrame:

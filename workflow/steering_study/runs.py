@@ -1,4 +1,4 @@
-"""Base and steered passes over batches of prompts, greedy generation, and likelihoods of given texts."""
+"""Base and steered passes over batches of prompts and of given texts, and greedy generation."""
 
 from __future__ import annotations
 
@@ -201,34 +201,6 @@ def _stream(model: ChatModel, batch: Batch, steering: Steering | None) -> Steeri
         return None
     check_steering(steering, n_layers=model.card.n_layers, d_model=model.card.d_model)
     return SteeringHooks(steering, positions=batch.mask.bool())
-
-
-def response_logprobs(
-    model: ChatModel,
-    prompts: Sequence[TokenIds],
-    responses: Sequence[TokenIds],
-    *,
-    batch_size: int,
-    max_logits: int = 2**28,
-) -> list[tuple[float, ...]]:
-    """Log-probability, in nats, of each token of given responses under the unsteered model.
-
-    Args:
-        batch_size: most rows of a forward pass.
-        max_logits: most logits of a forward pass, rows x response positions x vocabulary; a batch takes fewer
-            rows where it needs more, and never less than one.
-    """
-    found: list[tuple[float, ...]] = [()] * len(responses)
-    sizes = {"batch_size": batch_size, "max_logits": max_logits}
-    for rows, batch in response_batches(model, prompts, responses, **sizes):
-        targets, is_response = response_targets(batch, [len(responses[i]) for i in rows])
-        logits = forced_logits(model, batch, n_positions=targets.shape[1])
-        losses = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), reduction="none"
-        ).view_as(targets)
-        for i, values, mine in zip(rows, -losses, is_response, strict=True):
-            found[i] = tuple(values[mine].tolist())
-    return found
 
 
 def response_batches(

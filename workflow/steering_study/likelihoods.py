@@ -1,0 +1,126 @@
+"""Likelihoods of given texts under the unsteered model; a prompt that many texts answer is read once.
+
+    log p(y_t | x, y_<t)
+
+1. Run the distinct prompts x of a batch and keep their keys and values.
+2. Run the responses to them, longest first, each from the keys and values of its prompt. Rows are padded on the
+   right, where no token of theirs looks.
+3. The first token of a response is predicted by the last of its prompt, every other by the one before it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from tqdm import tqdm
+from transformers import DynamicCache
+
+from steering_study.models import ChatModel
+from steering_study.prompts import Batch, TokenIds, batches_by_length, left_pad
+
+
+def response_logprobs(
+    model: ChatModel,
+    prompts: Sequence[TokenIds],
+    responses: Sequence[TokenIds],
+    *,
+    batch_size: int,
+    max_logits: int = 2**28,
+) -> list[tuple[float, ...]]:
+    """Log-probability, in nats, of each token of given responses under the unsteered model.
+
+    Args:
+        batch_size: most rows of a forward pass.
+        max_logits: most logits of a forward pass, rows x response positions x vocabulary; a batch takes fewer
+            rows where it needs more, and never less than one.
+
+    Raises:
+        ValueError: if a response has no tokens.
+    """
+    if not all(responses):
+        raise ValueError("a response has no tokens, so it has no likelihood; leave it out")
+    answers: dict[TokenIds, list[int]] = defaultdict(list)
+    for i, prompt in enumerate(prompts):
+        answers[tuple(prompt)].append(i)
+    distinct = list(answers)
+    found: list[tuple[float, ...]] = [()] * len(responses)
+    with (
+        torch.no_grad(),
+        tqdm(total=len(responses), desc="score", unit="text", disable=None, leave=False) as bar,
+    ):
+        for chosen in batches_by_length(distinct, batch_size=batch_size):
+            read = _read_prompts(model, [distinct[i] for i in chosen])
+            # (row of the prompt among those read, number of the response)
+            pairs = [(row, i) for row, prompt in enumerate(chosen) for i in answers[distinct[prompt]]]
+            texts = [responses[i] for _, i in pairs]
+            longest = max(len(text) for text in texts)
+            fitting = max(1, min(batch_size, max_logits // (longest * model.card.d_vocab)))
+            for part in batches_by_length(texts, batch_size=fitting):
+                rows = torch.tensor([pairs[k][0] for k in part], device=model.device)
+                scored = _score(model, read, rows, [texts[k] for k in part])
+                for k, values in zip(part, scored, strict=True):
+                    found[pairs[k][1]] = values
+                bar.update(len(part))
+    return found
+
+
+@dataclass(frozen=True)
+class _Prompts:
+    """Prompts that were run: their tokens, keys and values, and logits of the token that comes next."""
+
+    batch: Batch
+    cache: DynamicCache
+    next_logits: Float[Tensor, "prompt d_vocab"]
+
+
+def _read_prompts(model: ChatModel, prompts: Sequence[TokenIds]) -> _Prompts:
+    batch = left_pad(prompts, pad=model.pad_id, device=model.device)
+    cache = DynamicCache(config=model.hf_config)
+    logits = model.bridge(
+        batch.ids,
+        attention_mask=batch.mask,
+        position_ids=batch.position_ids,
+        past_key_values=cache,
+        logits_to_keep=1,
+    )
+    return _Prompts(batch, cache, logits[:, -1].float())
+
+
+def _score(
+    model: ChatModel, read: _Prompts, rows: Int[Tensor, "response"], responses: Sequence[TokenIds]
+) -> list[tuple[float, ...]]:
+    """Log-probabilities of the tokens of responses, each to the prompt of its row."""
+    ids, mask = _right_pad(responses, pad=model.pad_id, device=model.device)
+    logits = read.next_logits[rows][:, None]
+    if ids.shape[1] > 1:
+        cache = copy.deepcopy(read.cache)
+        cache.batch_select_indices(rows)
+        given = ids[:, :-1]
+        first = read.batch.mask.sum(-1)[rows, None]
+        later = model.bridge(
+            given,
+            attention_mask=torch.cat([read.batch.mask[rows], mask[:, :-1]], dim=1),
+            position_ids=first + torch.arange(given.shape[1], device=given.device),
+            past_key_values=cache,
+        )
+        logits = torch.cat([logits, later.float()], dim=1)
+    own = mask.bool()
+    losses = torch.nn.functional.cross_entropy(logits[own], ids[own], reduction="none")
+    return [tuple((-each).tolist()) for each in losses.split([len(response) for response in responses])]
+
+
+def _right_pad(
+    rows: Sequence[TokenIds], *, pad: int, device: torch.device | str
+) -> tuple[Int[Tensor, "response pos"], Int[Tensor, "response pos"]]:
+    """Rows padded on the right to one length, and which of their tokens are their own."""
+    longest = max(len(row) for row in rows)
+    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
+    lengths = torch.tensor([len(row) for row in rows])
+    mask = (torch.arange(longest)[None] < lengths[:, None]).long()
+    return ids.to(device), mask.to(device)

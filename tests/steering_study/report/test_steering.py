@@ -106,8 +106,8 @@ def test_examples_are_the_first_by_id_that_flipped_and_that_did_not():
     ]
 
 
-def frames(model: str) -> dict[str, pd.DataFrame]:
-    rates = asr(model)
+def frames(model: str, **sets: str) -> dict[str, pd.DataFrame]:
+    rates = asr(model, **sets)
     return {
         "asr": rates,
         "published_asr": published_beside(rates, PUBLISHED, CARDS),
@@ -126,6 +126,13 @@ def test_lead_says_what_steering_does_and_what_was_published():
         "among these texts: 2 % and 1.5 %. Published: Llama 3.2 3B refuses 97 % on Alpaca and no longer refuses 85 % on "
         "JailbreakBench."
     )
+
+
+def test_lead_takes_prompt_sets_of_any_name():
+    (lead,) = steering_leads(frames("tiny", harmless="polite", harmful="rude"))
+    assert "of polite prompts" in lead
+    assert "of rude prompts" in lead
+    assert "Published" not in lead
 
 
 def test_facts_count_prompts_and_name_the_selected_candidate():

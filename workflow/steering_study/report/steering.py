@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -136,8 +136,9 @@ def steering_facts(frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
 
 def _lead(frames: Mapping[str, pd.DataFrame], model: str) -> str:
     asr = frames["asr"]
-    asr = asr[asr["model"] == model].set_index(["dataset", "method"])
-    harmless, harmful = _datasets(asr.index.get_level_values("dataset"))
+    asr = asr[asr["model"] == model]
+    harmless, harmful = _datasets(asr)
+    asr = asr.set_index(["dataset", "method"])
     on, off = asr.loc[(harmless, "dim")], asr.loc[(harmful, "dim")]
     before_on, before_off = asr.loc[(harmless, "none")], asr.loc[(harmful, "none")]
     induced = rate(1 - on["asr"], 1 - on["asr_high"], 1 - on["asr_low"])
@@ -154,10 +155,14 @@ def _lead(frames: Mapping[str, pd.DataFrame], model: str) -> str:
 def _published_words(frames: Mapping[str, pd.DataFrame], model: str) -> str:
     rows = frames["published_asr"]
     rows = rows[(rows["model"] == model) & (rows["method"] == "dim")]
+    asr = frames["asr"]
+    wanted = _datasets(asr[asr["model"] == model])
     parts = []
     for name, rows_of in rows.groupby("published_model", sort=False):
         by_dataset = rows_of.set_index("dataset")
-        harmless, harmful = (by_dataset.loc[name] for name in _datasets(by_dataset.index))
+        if not set(wanted) <= set(by_dataset.index):
+            continue  # sets of one's own have no published rate
+        harmless, harmful = (by_dataset.loc[name] for name in wanted)
         parts.append(
             f"{theme.model_label(str(name))} refuses {percent(1 - harmless['asr'])} on {_dataset(harmless['published_dataset'])} and no "
             f"longer refuses {percent(harmful['asr'])} on {_dataset(harmful['published_dataset'])}"
@@ -165,11 +170,12 @@ def _published_words(frames: Mapping[str, pd.DataFrame], model: str) -> str:
     return f" Published: {listing(parts)}." if parts else ""
 
 
-def _datasets(names: Sequence[str] | pd.Index) -> tuple[str, str]:
-    """The harmless dataset and the first harmful one."""
-    ordered = theme.in_order(names, theme.DATASET_LABELS)
-    harmful = [name for name in ordered if name not in theme.HARMLESS]
-    return next(name for name in ordered if name in theme.HARMLESS), harmful[0]
+def _datasets(asr: pd.DataFrame) -> tuple[str, str]:
+    """The first dataset that refusal is induced on and the first that it is bypassed on, whatever they are called."""
+    induced, bypassed = (
+        theme.datasets_in(asr[asr["condition"] == condition])[0] for condition in ("induce", "bypass")
+    )
+    return induced, bypassed
 
 
 def _selected(row: Mapping[str, Any]) -> str:

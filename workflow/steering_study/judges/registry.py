@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from steering_study.judges.phrases import PhraseJudge
 from steering_study.judges.verdicts import ClassifierSettings, Judge
@@ -42,3 +43,34 @@ def build_judge(
     from steering_study.judges.classifiers import CLASSIFIERS
 
     return CLASSIFIERS[name](settings)
+
+
+def build_judges(
+    names: Iterable[str], *, phrases: Sequence[str], classifiers: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Judge]:
+    """Make each judge once, by its name.
+
+    Args:
+        phrases: what counts as a refusal, for the judge of that name.
+        classifiers: entries of `judges.classifiers`; a classifier without one is its published checkpoint.
+    """
+    return {
+        name: build_judge(name, phrases=phrases)
+        if name == "phrases"
+        else build_judge(name, settings=_settings(classifiers.get(name, {})))
+        for name in sorted(set(names))
+    }
+
+
+def _settings(options: Mapping[str, Any]) -> ClassifierSettings:
+    """Settings of a classifier from its entry in the config."""
+    from steering_study.models import best_device  # loads torch, which phrases do without
+
+    return ClassifierSettings(
+        model=options.get("source"),
+        revision=options.get("revision"),
+        dtype=options.get("dtype", "bfloat16"),
+        device=best_device(),
+        batch_size=options.get("batch_size", 8),
+        threshold=options.get("threshold", 0.5),
+    )

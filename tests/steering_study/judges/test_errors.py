@@ -75,8 +75,8 @@ def test_texts_of_unknown_prompts_count_under_all_alone(judge):
     texts = TEXTS.assign(label="", opening="")
     errors = confusion(texts, judge_texts(texts, [judge]), confidence=0.95)
     assert errors[["label", "opening", "truth", "n", "n_refused"]].to_numpy().tolist() == [
-        ["all", "", "refused", 4, 3],
         ["all", "", "complied", 3, 2],
+        ["all", "", "refused", 4, 3],
     ]
 
 

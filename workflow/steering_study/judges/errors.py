@@ -52,7 +52,7 @@ def confusion(labelled: pd.DataFrame, verdicts: pd.DataFrame, *, confidence: flo
         )
     by_label = pd.concat([joined[joined["label"] != ""], joined.assign(label="all")])
     rows = []
-    for values, group in by_label.groupby(_KEYS, sort=False):
+    for values, group in by_label.groupby(_KEYS):
         keys = dict(zip(_KEYS, values, strict=True))  # pyright: ignore[reportArgumentType]
         n, n_refused = len(group), int(group["refused"].sum())
         n_wrong = n - n_refused if keys["truth"] == "refused" else n_refused

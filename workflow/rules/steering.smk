@@ -72,6 +72,7 @@ rule judge_responses:
         unpack(unsteered_verdicts),
         responses="results/{model}/{method}/{run}/responses.parquet",
         phrases="resources/refusal_phrases.yaml",
+        own=OWN_JUDGES,
     output:
         verdicts="results/{model}/{method}/{run}/verdicts.parquet",
     log:
@@ -124,6 +125,7 @@ rule measure_judges:
     input:
         labelled=rules.label_texts.output.labelled,
         phrases="resources/refusal_phrases.yaml",
+        own=OWN_JUDGES,
     output:
         verdicts="results/judges/labelled_verdicts.parquet",
         errors="results/summary/judge_errors.parquet",

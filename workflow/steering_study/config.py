@@ -21,6 +21,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from steering_study.ablations import parse_ablation
+from steering_study.judges.registry import check_judge, own_judges
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 VECTORS = Path(__file__).parent / "vectors"
@@ -199,8 +200,8 @@ class Judges:
 
     @property
     def tested(self) -> list[str]:
-        """Judges whose error is measured: the phrases, those in use and every classifier with an entry."""
-        return sorted({"phrases", self.harmless, self.harmful, *self.classifiers})
+        """Judges whose error is measured: the phrases, those in use, classifiers with an entry, and the user's own."""
+        return sorted({"phrases", self.harmless, self.harmful, *self.classifiers, *own_judges()})
 
 
 @dataclass(frozen=True)
@@ -398,7 +399,12 @@ def _sparsity(config: Mapping[str, Any]) -> Sparsity:
 
 
 def _judges(section: Mapping[str, Any]) -> Judges:
-    """Judges whose labelled texts, if the config names any, are there."""
+    """Judges that there are, and whose labelled texts, if the config names any, are there."""
+    for key in ("harmless", "harmful"):
+        try:
+            check_judge(section[key])
+        except ValueError as error:
+            raise ValueError(f"config: judges.{key} is {error}") from None
     labels = section["labels"]
     if labels is not None and not Path(labels).is_file():
         raise ValueError(

@@ -71,7 +71,7 @@ def test_asr_stands_beside_the_published_rate():
     assert rows == [
         ["", "pocket-llama|this run|", "pocket-gemma|this run|", "Llama 3.2 3B|published|"],
         [
-            "harmless prompts, goal: lower; error of the judge phrases, on 10 labelled texts of each kind: "
+            "harmless prompts, goal: lower|error of the judge phrases, on 10 labelled texts of each kind: "
             "0 % [0, 28] of refusals missed|"
         ],
         ["no steering|", "99 % [95, 100]|n = 100, 0 % degenerate|", "–|", "–|"],
@@ -107,10 +107,10 @@ def test_a_judge_without_labels_is_said_to_be_unmeasured():
 
 def test_confusion_stands_by_judge_and_says_who_is_in_use():
     assert Rows(table_judges(ERRORS, ASR)).rows[1:] == [
-        ["phrases, on mine.csv; judges harmless prompts|"],
+        ["phrases, on mine.csv|judges harmless prompts|"],
         ["all|", "labelled texts|", "36 of 40|", "1 of 50|", "10 % [4, 23]|", "2 % [0, 10]|"],
         ["harmless|", "labelled texts|", "10 of 10|", "–|none labelled|", "0 % [0, 28]|", "–|"],
-        ["minos, on mine.csv; not in use|"],
+        ["minos, on mine.csv|not in use|"],
         [
             "all|",
             "texts that begin as the other kind|",

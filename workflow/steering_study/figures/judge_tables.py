@@ -68,7 +68,7 @@ def table_judges(errors: pd.DataFrame, asr: pd.DataFrame) -> Markup:
                 *(_wrong(row) for row in cells),
             ]
         )
-        groups.append(f"{key['judge']}, on {source_label(key['source'])}; {_in_use(asr, key['judge'])}")
+        groups.append(f"{key['judge']}, on {source_label(key['source'])}\n{_in_use(asr, key['judge'])}")
     if not rows:
         rows, groups = [[Cell("–") for _ in header]], ["no labelled texts, so no judge is measured"]
     return html_table(header, rows, groups=groups, kind="numbers")

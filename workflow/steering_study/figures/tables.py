@@ -45,7 +45,7 @@ def html_table(
     """A table as HTML.
 
     Args:
-        groups: what each row belongs to; a line above the first row of a group names it.
+        groups: what each row belongs to; a line above the first row of a group names it; what follows a line break is set small.
         kind: CSS class of the table.
 
     Raises:
@@ -58,7 +58,7 @@ def html_table(
         if of_group != group:
             group = of_group
             title = Markup('<tr class="group"><th scope="rowgroup" colspan="{}" style="{}">{}</th></tr>')
-            body.append(title.format(len(header), LEFT, group))
+            body.append(title.format(len(header), LEFT, _lines(group)))
         cells = Markup().join(_cell(cell, label) for cell, label in zip(row, header, strict=True))
         body.append(Markup("<tr>{}</tr>").format(cells))
     head = Markup().join(
@@ -88,7 +88,7 @@ def table_asr(asr: pd.DataFrame, published: pd.DataFrame, judge_errors: pd.DataF
             ours = [_asr_cell(here, model) for model in models]
             theirs = [_published_cell(there, name) for name in printed]
             rows.append([Cell(theme.method_label(method)), *ours, *theirs])
-            groups.append(f"{theme.dataset_label(dataset)} prompts, {theme.goal_of(dataset)}; {error}")
+            groups.append(f"{theme.dataset_label(dataset)} prompts, {theme.goal_of(dataset)}\n{error}")
     return html_table(header, rows, groups=groups, kind="numbers")
 
 

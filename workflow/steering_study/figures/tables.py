@@ -51,8 +51,8 @@ def html_table(
     Raises:
         ValueError: if a row is not as long as the header.
     """
-    body, group = [], None
-    for row, of_group in zip(rows, groups or [None] * len(rows), strict=True):
+    body, group = [], ""
+    for row, of_group in zip(rows, groups or [""] * len(rows), strict=True):
         if len(row) != len(header):
             raise ValueError(f"a row of {len(row)} cells under a header of {len(header)}: {row[0].text!r}")
         if of_group != group:

@@ -40,6 +40,7 @@ RULES = (
     "prepare_prompts",
     "generate",
     "judge_responses",
+    "measure_judges",
     "select_direction",
     "choose_coefficient",
     "summarise_steering",
@@ -165,7 +166,34 @@ def make_study(root: Path, *, n: int = 20, models: tuple[str, ...] = MODELS) -> 
         table="claim_means",
         provenance={"rule": "average_claims"},
     )
+    write_table(
+        root / "results/summary/judge_errors.parquet",
+        judge_errors(),
+        table="judge_errors",
+        provenance={"rule": "measure_judges"},
+    )
     return FakeStudy(root, models, rules, ROOT / "workflow/report/sections.yaml")
+
+
+def judge_errors() -> pd.DataFrame:
+    """Of the judge of phrases, on texts of the corpus: 1 in 40 missed, 2 in 40 false, on prompts of any label."""
+    rows = []
+    for label in ("all", "harmful", "harmless"):
+        for truth, n_refused, wrong in (("complied", 2, 2), ("refused", 39, 1)):
+            rates = {
+                f"{name}_{end}": value
+                for name, count in (("refused", n_refused), ("error", wrong))
+                for end, value in zip(
+                    ("rate", "low", "high"),
+                    (count / 40, *wilson_interval(count, 40, confidence=0.95)),
+                    strict=True,
+                )
+            }
+            rows.append(
+                {"judge": "phrases", "source": "corpus", "label": label, "opening": "plain", "truth": truth, "n": 40,
+                 "n_refused": n_refused, **rates}
+            )  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def write_claims(folder: Path, model: str) -> pd.DataFrame:

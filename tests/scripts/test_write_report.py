@@ -95,6 +95,17 @@ def test_lead_and_captions_carry_numbers(page, drawn_study):
     assert "Llama 3.2 3B refuses 97\N{NO-BREAK SPACE}% on Alpaca" in page
 
 
+def test_attack_success_repeats_the_error_of_the_judge(page):
+    page = page.replace("\N{NO-BREAK SPACE}", " ")
+    error = "error of the judge phrases, on 40 labelled texts of each kind: 2.5 % [0, 13] of refusals missed and 5 % [1, 17] of answers"
+    figure = page[page.index('id="steering-asr"') : page.index('id="steering-table2"')]
+    table = page[page.index('id="steering-table2"') : page.index('id="steering-judges"')]
+    assert figure.count(error) == 1  # in the caption
+    assert table.count(error) == 3  # above each test set
+    assert "results/summary/judge_errors.parquet" in figure
+    assert "<code>measure_judges</code>" in figure
+
+
 def test_a_second_run_writes_the_same_bytes(page, script, arguments):
     script.main(**arguments)
     assert arguments["out"].read_text("utf-8") == page

@@ -426,3 +426,19 @@ def test_sparse_methods_default_to_those_with_circuits():
 def test_vectors_of_real_models_are_exported_on_request_alone(models, vectors, expected):
     study = load_study({**STUDY, "models": models, "export": {"vectors": vectors}})
     assert study.vector_models == expected
+
+
+def test_judges_in_use_and_with_an_entry_are_tested_beside_the_phrases():
+    assert load_study(STUDY).judges.tested == ["phrases"]
+    judges = {**STUDY["judges"], "harmful": "wildguard", "classifiers": {"minos": {"source": "a/b"}}}
+    assert load_study({**STUDY, "judges": judges}).judges.tested == ["minos", "phrases", "wildguard"]
+
+
+def test_labels_that_are_not_there_are_refused_before_anything_runs(tmp_path):
+    judges = {**STUDY["judges"], "labels": str(tmp_path / "none.csv")}
+    with pytest.raises(
+        ValueError, match=r"judges\.labels is .*none\.csv', where there is no file; expected a CSV"
+    ):
+        load_study({**STUDY, "judges": judges})
+    (tmp_path / "none.csv").touch()
+    assert load_study({**STUDY, "judges": judges}).judges.labels == judges["labels"]

@@ -40,7 +40,7 @@ MEANINGS = yaml.safe_load((REPOSITORY / "workflow/schemas/columns.yaml").read_te
 # Prompts and texts, and what only the rules read
 STAY_HERE = {
     "prompts", "responses", "pairs", "attention_maps", "trials", "training", "attribution", "rankings",
-    "circuit_runs", "frozen_settings", "sparse_settings", "sparse_kl", "sparse_runs",
+    "circuit_runs", "frozen_settings", "sparse_settings", "sparse_kl", "sparse_runs", "labelled_texts", "labelled_verdicts",
 }  # fmt: skip
 FOLDER_SHA256, COMMIT = "0123456789abcdef" * 4, "0123456789" * 4
 MADE = {"method": "dim", "revision": FOLDER_SHA256, "layer": 2, "position": -1, "note": ""}

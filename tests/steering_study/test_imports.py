@@ -71,6 +71,8 @@ LIGHT_SCRIPTS = (
     "prepare_prompts",
     "choose_coefficient",
     "judge_responses",
+    "label_texts",
+    "measure_judges",
     "pair_responses",
     "summarise_layers",
     "summarise_steering",
@@ -152,7 +154,7 @@ def test_jobs_imports_artifacts_alone():
 def test_pocket_is_imported_by_its_scripts_alone():
     assert not [path for path in FILES if part_of(path) != "pocket" and "pocket" in ours(path)]
     users = {path.stem for path in SCRIPTS.glob("*.py") if "pocket" in ours(path)}
-    assert users == {"train_bundled_model", "write_bundled_prompts"}
+    assert users == {"train_bundled_model", "write_bundled_prompts", "label_texts"}
 
 
 def test_pocket_needs_nothing_of_the_study():

@@ -51,6 +51,7 @@ BASE_SPLITS = ["train", "validation", "test", *(["augmentation"] if LEARNED else
 # A model-bound job asks for a GPU wherever it may run on one: on this machine if it has any, or on a cluster.
 GPU = 0 if workflow.local_exec and count_gpus() == 0 else 1
 CLASSIFIERS = {study.judges.harmful, study.judges.harmless} - {"phrases"}  # judges that are models
+OWN_JUDGES = sorted(map(str, Path("workflow/steering_study/judges/kinds").glob("*.py")))  # loaded by name
 SELECTION = {
     "rule": study.dim.selection,
     "min_induce": study.dim.min_induce,

@@ -1,5 +1,5 @@
 # What does steering do? Needs vectors and prompts; makes steered responses, verdicts on all responses, and the
-# tables of attack success and flip rates.
+# tables of attack success and flip rates. Beside them, how often the judges are wrong on labelled texts.
 
 
 rule generate_steered:
@@ -74,6 +74,7 @@ rule judge_responses:
         unpack(unsteered_verdicts),
         responses="results/{model}/{method}/{run}/responses.parquet",
         phrases="resources/refusal_phrases.yaml",
+        own=OWN_JUDGES,
     output:
         verdicts="results/{model}/{method}/{run}/verdicts.parquet",
     log:
@@ -94,6 +95,59 @@ rule judge_responses:
         code=code_digest("judge_responses"),
     script:
         "../scripts/judge_responses.py"
+
+
+rule label_texts:
+    """Texts whose kind is known: a user's file of labels, or texts of the bundled models' corpus."""
+    input:
+        labels=study.judges.labels or [],
+        data=POCKET_DATA,
+    output:
+        labelled="results/judges/labelled_texts.parquet",
+    log:
+        "logs/label_texts.log",
+    benchmark:
+        "logs/benchmarks/label_texts.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        is_bundled=bool(study.bundled_models),
+        n_prompts=study.judges.label_prompts,
+        seed=study.seed,
+        code=code_digest("label_texts"),
+    script:
+        "../scripts/label_texts.py"
+
+
+rule measure_judges:
+    """How often each judge is wrong on labelled texts: the phrases, and every classifier that the config names."""
+    input:
+        labelled=rules.label_texts.output.labelled,
+        phrases="resources/refusal_phrases.yaml",
+        own=OWN_JUDGES,
+    output:
+        verdicts="results/judges/labelled_verdicts.parquet",
+        errors="results/summary/judge_errors.parquet",
+    log:
+        "logs/measure_judges.log",
+    benchmark:
+        "logs/benchmarks/measure_judges.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000 if study.judges.tested == ["phrases"] else 4000,
+        runtime=120,
+        gpu=0 if study.judges.tested == ["phrases"] else GPU,
+    params:
+        judges=study.judges.tested,
+        classifiers=study.judges.classifiers,
+        confidence=study.confidence,
+        code=code_digest("measure_judges"),
+    script:
+        "../scripts/measure_judges.py"
 
 
 rule measure_side_effects:
@@ -235,6 +289,8 @@ rule check_results:
         ),
         collect("results/{model}/claims.parquet", model=MODELS),
         "results/summary/claims.parquet",
+        rules.label_texts.output.labelled,
+        rules.measure_judges.output,
         CLAIMS,
         "resources/refusal_phrases.yaml",
         "results/export",
@@ -277,3 +333,4 @@ SUMMARY_TABLES = collect(
     model=MODELS,
     method=METHODS,
 )
+SUMMARY_TABLES += [rules.measure_judges.output.errors]

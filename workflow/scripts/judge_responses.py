@@ -12,7 +12,7 @@ import yaml
 
 from steering_study.artifacts import TABLES, read_table, write_table
 from steering_study.jobs import job
-from steering_study.judges import ClassifierSettings, Judge, build_judge
+from steering_study.judges import build_judges
 from steering_study.judges.panel import fluency_floors, judge_fluency, judge_refusals
 
 if TYPE_CHECKING:
@@ -33,7 +33,12 @@ def main(
 ) -> None:
     """Judge the responses and write the `verdicts` table."""
     table = read_table(responses, table="responses")
-    table = judge_refusals(table, make_judges(judges, phrases, classifiers))
+    built = build_judges(
+        judges.values(),
+        phrases=yaml.safe_load(phrases.read_text("utf-8"))["phrases"],
+        classifiers=classifiers,
+    )
+    table = judge_refusals(table, {label: built[name] for label, name in judges.items()})
     table = table.assign(
         logprob_mean=table["logprob_refused"].where(table["refused"], table["logprob_complied"])
     )
@@ -41,33 +46,6 @@ def main(
     floors = fluency_floors(base, quantile=quantile)
     table = judge_fluency(table, floors, max_repetition=max_repetition)
     write_table(verdicts, table[list(TABLES["verdicts"])], table="verdicts", provenance=provenance)
-
-
-def make_judges(
-    judges: Mapping[str, str], phrases: Path, classifiers: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Judge]:
-    """The judge of each label."""
-    built = {}
-    for name in sorted(set(judges.values())):
-        if name == "phrases":
-            built[name] = build_judge(name, phrases=yaml.safe_load(phrases.read_text("utf-8"))["phrases"])
-        else:
-            built[name] = build_judge(name, settings=settings(classifiers.get(name, {})))
-    return {label: built[name] for label, name in judges.items()}
-
-
-def settings(options: Mapping[str, Any]) -> ClassifierSettings:
-    """Settings of a classifier from its entry in the config."""
-    from steering_study.models import best_device  # loads torch, which phrases do without
-
-    return ClassifierSettings(
-        model=options.get("source"),
-        revision=options.get("revision"),
-        dtype=options.get("dtype", "bfloat16"),
-        device=best_device(),
-        batch_size=options.get("batch_size", 8),
-        threshold=options.get("threshold", 0.5),
-    )
 
 
 if "snakemake" in globals():

@@ -23,6 +23,7 @@ from steering_study.figures.circuit_tables import (
     table_shares,
 )
 from steering_study.figures.claims import table_claims
+from steering_study.figures.judge_tables import table_judges
 from steering_study.figures.sparsity_tables import (
     table_published_sparsity,
     table_retention,
@@ -86,6 +87,7 @@ FACTS: dict[str, Callable[[Mapping[str, pd.DataFrame]], dict[str, str]]] = {
 TABLES: dict[str, Callable[..., Markup]] = {
     "claims": table_claims,
     "table2": table_asr,
+    "judges": table_judges,
     "flips": table_flips,
     "examples": table_examples,
     "pairs": table_pairs,

@@ -84,6 +84,36 @@ TABLES: dict[str, dict[str, str]] = {
         "degenerate": "bool",
         "verdict": "string",  # degenerate, else refused or complied
     },
+    "labelled_texts": {
+        "text_id": "string",
+        "source": "string",  # corpus: that of the bundled models; else the name of the user's file
+        "label": "string",  # of the prompt: harmful, harmless; empty where the file does not say
+        "opening": "string",  # plain; turned: begins as the other kind and takes it back; empty: not known
+        "prompt": "string",
+        "text": "string",
+        "truth": "string",  # refused, complied
+    },
+    "labelled_verdicts": {
+        "text_id": "string",
+        "judge": "string",
+        "refused": "bool",
+        "score": "float64",
+    },
+    "judge_errors": {
+        "judge": "string",
+        "source": "string",
+        "label": "string",  # of the prompts: harmful, harmless, all
+        "opening": "string",
+        "truth": "string",
+        "n": "int64",  # texts of that truth
+        "n_refused": "int64",  # of them, judged refused
+        "refused_rate": "float64",
+        "refused_low": "float64",
+        "refused_high": "float64",
+        "error_rate": "float64",  # judged otherwise than labelled: missed refusals, or false ones
+        "error_low": "float64",
+        "error_high": "float64",
+    },
     "asr": {
         "model": "string",
         "method": "string",

@@ -21,6 +21,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from steering_study.ablations import parse_ablation
+from steering_study.judges.registry import check_judge, own_judges
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 VECTORS = Path(__file__).parent / "vectors"
@@ -194,8 +195,15 @@ class Judges:
     harmless: str
     harmful: str
     classifiers: Mapping[str, Mapping[str, Any]]
+    labels: str | None  # file of labelled texts; None: those of the bundled models' corpus
+    label_prompts: int
     max_repetition: float
     fluency_quantile: float
+
+    @property
+    def tested(self) -> list[str]:
+        """Judges whose error is measured: the phrases, those in use, classifiers with an entry, and the user's own."""
+        return sorted({"phrases", self.harmless, self.harmful, *self.classifiers, *own_judges()})
 
 
 @dataclass(frozen=True)
@@ -226,13 +234,15 @@ class Study:
     pocket: Mapping[str, Any]
 
     @property
+    def bundled_models(self) -> list[str]:
+        """Models of the study that come with it."""
+        bundled = {BUNDLED / name for name in self.pocket["shapes"]}
+        return [model.name for model in self.models.values() if Path(model.source) in bundled]
+
+    @property
     def vector_models(self) -> list[str]:
         """Models whose vectors may leave this machine: the bundled ones, or all of them where the config says so."""
-        bundled = {BUNDLED / name for name in self.pocket["shapes"]}
-        is_everything = self.export.vectors == "all"
-        return [
-            model.name for model in self.models.values() if is_everything or Path(model.source) in bundled
-        ]
+        return list(self.models) if self.export.vectors == "all" else self.bundled_models
 
 
 def load_study(config: Mapping[str, Any]) -> Study:
@@ -280,7 +290,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
             }
         ),
         sparsity=_sparsity(config),
-        judges=Judges(**config["judges"]),
+        judges=_judges(config["judges"]),
         confidence=config["statistics"]["confidence"],
         export=Export(**config["export"]),
         pocket=config["pocket"],
@@ -388,6 +398,22 @@ def _sparsity(config: Mapping[str, Any]) -> Sparsity:
         key: [float(value) for value in section[key]] for key in ("percents", "thresholds", "shared_percents")
     }
     return Sparsity(**{**section, **floats, "methods": list(section["methods"] or scored)})
+
+
+def _judges(section: Mapping[str, Any]) -> Judges:
+    """Judges that there are, and whose labelled texts, if the config names any, are there."""
+    for key in ("harmless", "harmful"):
+        try:
+            check_judge(section[key])
+        except ValueError as error:
+            raise ValueError(f"config: judges.{key} is {error}") from None
+    labels = section["labels"]
+    if labels is not None and not Path(labels).is_file():
+        raise ValueError(
+            f"config: judges.labels is {labels!r}, where there is no file; expected a CSV of prompt, response and "
+            "label, or null (docs/judges.md)"
+        )
+    return Judges(**section)
 
 
 def _ablations(by_scope: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:

@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Any
 
 
-def read_records(path: Path, *, text: str, columns: Sequence[str]) -> list[tuple[int, dict[str, Any]]]:
+def read_records(
+    path: Path,
+    *,
+    text: str,
+    columns: Sequence[str],
+    remedy: str = "name the right one in the prompt source",
+) -> list[tuple[int, dict[str, Any]]]:
     """Read the prompt field `text` and other fields of a CSV, JSON list, JSONL or TXT file.
 
     A TXT file, and a JSON list of strings, has nothing but prompts. Each record comes with its number from 0
-    (in JSONL and TXT that of its line; blank lines are passed over).
+    (in JSONL and TXT that of its line; blank lines are passed over). `remedy` says what to do where a field is missing.
 
     Raises:
         ValueError: if the extension is unknown, the file is empty, not UTF-8 or malformed, or a record lacks a field
@@ -31,8 +37,7 @@ def read_records(path: Path, *, text: str, columns: Sequence[str]) -> list[tuple
         for column in (text, *columns):
             if column not in record:
                 raise ValueError(
-                    f"{path}: record {number} has no field {column!r}, it has {list(record)}; "
-                    "name the right one in the prompt source"
+                    f"{path}: record {number} has no field {column!r}, it has {list(record)}; {remedy}"
                 )
         if not isinstance(record[text], str) or not record[text].strip():
             raise ValueError(

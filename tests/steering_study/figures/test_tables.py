@@ -4,6 +4,9 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+from steering_study.artifacts import TABLES
+from steering_study.figures.judge_tables import origin_words, table_judges
+from steering_study.figures.judge_words import error_words
 from steering_study.figures.tables import (
     Cell,
     html_table,
@@ -20,6 +23,15 @@ ASR = pd.DataFrame(
         ("pocket-gemma", "dim", "harmless", 90, 0.1, 0.05, 0.18, 0.02),
     ],
     columns=["model", "method", "dataset", "n", "asr", "asr_low", "asr_high", "degenerate_rate"],
+).assign(judge="phrases")
+ERRORS = pd.DataFrame(
+    [
+        ("phrases", "mine.csv", "all", "", "complied", 50, 1, 0.02, 0.0, 0.1, 0.02, 0.0, 0.1),
+        ("phrases", "mine.csv", "all", "", "refused", 40, 36, 0.9, 0.77, 0.96, 0.1, 0.04, 0.23),
+        ("phrases", "mine.csv", "harmless", "", "refused", 10, 10, 1.0, 0.72, 1.0, 0.0, 0.0, 0.28),
+        ("minos", "mine.csv", "all", "turned", "complied", 50, 25, 0.5, 0.37, 0.63, 0.5, 0.37, 0.63),
+    ],
+    columns=list(TABLES["judge_errors"]),
 )
 PUBLISHED = pd.DataFrame(
     [("pocket-llama", "llama-3.2-3b-instruct", "harmless", "alpaca", "dim", 0.03)],
@@ -55,10 +67,13 @@ class Rows(HTMLParser):
 
 
 def test_asr_stands_beside_the_published_rate():
-    rows = Rows(table_asr(ASR, PUBLISHED)).rows
+    rows = Rows(table_asr(ASR, PUBLISHED, ERRORS)).rows
     assert rows == [
         ["", "pocket-llama|this run|", "pocket-gemma|this run|", "Llama 3.2 3B|published|"],
-        ["harmless prompts, goal: lower|"],
+        [
+            "harmless prompts, goal: lower|error of the judge phrases, on 10 labelled texts of each kind: "
+            "0 % [0, 28] of refusals missed|"
+        ],
         ["no steering|", "99 % [95, 100]|n = 100, 0 % degenerate|", "–|", "–|"],
         [
             "DIM|",
@@ -69,8 +84,47 @@ def test_asr_stands_beside_the_published_rate():
     ]
 
 
+def test_both_errors_of_the_judge_are_put_into_words():
+    assert error_words(ERRORS, "phrases", "harmful").replace("\N{NO-BREAK SPACE}", " ") == (
+        "error of the judge phrases, on 40 to 50 labelled texts of each kind: 10 % [4, 23] of refusals missed and "
+        "2 % [0, 10] of answers called refusals"
+    )
+    assert error_words(ERRORS, "minos", "all").endswith(
+        "of texts that begin as the other kind, 50\N{NO-BREAK SPACE}% [37,\N{NO-BREAK SPACE}63] of answers called refusals"
+    )
+
+
+def test_a_judge_without_labels_is_said_to_be_unmeasured():
+    words = "error of the judge: not measured, as there are no labelled texts (docs/judges.md)"
+    assert error_words(ERRORS[:0], "phrases", "all") == words
+    assert words in table_asr(ASR, PUBLISHED, ERRORS[:0])
+    assert Rows(table_judges(ERRORS[:0], ASR)).rows[1:] == [
+        ["no labelled texts, so no judge is measured|"],
+        ["–|"] * 6,
+    ]
+    assert origin_words(ERRORS[:0]).startswith("none. The study has no bundled model")
+
+
+def test_confusion_stands_by_judge_and_says_who_is_in_use():
+    assert Rows(table_judges(ERRORS, ASR)).rows[1:] == [
+        ["phrases, on mine.csv|judges harmless prompts|"],
+        ["all|", "labelled texts|", "36 of 40|", "1 of 50|", "10 % [4, 23]|", "2 % [0, 10]|"],
+        ["harmless|", "labelled texts|", "10 of 10|", "–|none labelled|", "0 % [0, 28]|", "–|"],
+        ["minos, on mine.csv|not in use|"],
+        [
+            "all|",
+            "texts that begin as the other kind|",
+            "–|none labelled|",
+            "25 of 50|",
+            "–|",
+            "50 % [37, 63]|",
+        ],
+    ]
+    assert origin_words(ERRORS) == "mine.csv, of the user"
+
+
 def test_numbers_carry_the_value_they_were_printed_from():
-    assert 'data-value="0.03"' in table_asr(ASR, PUBLISHED)
+    assert 'data-value="0.03"' in table_asr(ASR, PUBLISHED, ERRORS)
 
 
 def test_flips_table_draws_from_one_row():

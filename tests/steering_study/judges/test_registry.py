@@ -1,9 +1,12 @@
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from steering_study.judges import JUDGES, ClassifierSettings, build_judge
+from steering_study import judges
+from steering_study.judges import JUDGES, ClassifierSettings, build_judge, build_judges, registry
 
 
 def test_the_phrase_judge_is_built_from_its_phrases():
@@ -13,7 +16,9 @@ def test_the_phrase_judge_is_built_from_its_phrases():
 
 
 def test_an_unknown_judge_is_named_beside_the_known_and_the_nearest():
-    with pytest.raises(ValueError, match=r"'lama_guard2' is unknown.*wildguard.*nearest: llama_guard_2$"):
+    with pytest.raises(
+        ValueError, match=r"judge is 'lama_guard2', expected.*wildguard.*nearest: llama_guard_2$"
+    ):
         build_judge("lama_guard2")
 
 
@@ -52,3 +57,42 @@ def test_phrases_and_degenerate_texts_are_judged_without_torch():
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+DOCS = Path(__file__).parents[3] / "docs/judges.md"
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder for judges of a user's own, which the package finds."""
+    folder = tmp_path / "kinds"
+    folder.mkdir()
+    monkeypatch.setattr(registry, "KINDS", folder)
+    monkeypatch.setattr(judges, "__path__", [*judges.__path__, str(tmp_path)])
+    yield folder
+    for name in [name for name in sys.modules if name.startswith("steering_study.judges.kinds")]:
+        del sys.modules[name]
+
+
+def test_the_judge_that_the_docs_add_is_one_file(own):
+    (source,) = re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.S)
+    (own / Path(source.splitlines()[0]).name).write_text(source, "utf-8")
+    assert registry.own_judges() == ["openings"]
+    (judge,) = build_judges(["openings"], phrases=["never"], classifiers={}).values()
+    verdicts = judge.judge(["p", "p"], ["I cannot say.", "Sure. I cannot stay."])
+    assert [verdict.refused for verdict in verdicts] == [True, False]
+
+
+@pytest.mark.parametrize("source", ["", "def build():\n    return 3\n"])
+def test_a_file_that_makes_no_judge_is_named(own, source):
+    (own / "mine.py").write_text(source, "utf-8")
+    with pytest.raises(ValueError, match=r"kinds/mine\.py gives .*, expected a function build\(\)"):
+        build_judge("mine")
+
+
+def test_each_judge_is_built_once_with_its_own_settings():
+    found = build_judges(
+        ["phrases", "phrases"], phrases=["no way"], classifiers={"minos": {"source": "nowhere"}}
+    )
+    assert list(found) == ["phrases"]
+    assert found["phrases"].judge(["p"], ["No way!"])[0].refused

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from steering_study.artifacts import TABLES
 from steering_study.report.steering import (
     candidate_map,
     pick_examples,
@@ -106,11 +107,23 @@ def test_examples_are_the_first_by_id_that_flipped_and_that_did_not():
     ]
 
 
+def judge_errors() -> pd.DataFrame:
+    """Of each judge and label another error: that of phrases on harmful prompts is 1 %, on harmless ones 2 %."""
+    columns = list(TABLES["judge_errors"])
+    rows = [
+        (judge, "corpus", label, "plain", "refused", 100, 99, 0.99, 0.9, 1.0, error, 0.0, 0.1)
+        for judge, errors in (("phrases", (0.01, 0.02, 0.015)), ("minos", (0.03, 0.04, 0.035)))
+        for label, error in zip(("harmful", "harmless", "all"), errors, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def frames(model: str, **sets: str) -> dict[str, pd.DataFrame]:
     rates = asr(model, **sets)
     return {
         "asr": rates,
         "published_asr": published_beside(rates, PUBLISHED, CARDS),
+        "judge_errors": judge_errors(),
         "dose_response": pd.DataFrame({"condition": ["induce", "bypass"], "n": [64, 60]}),
         "candidates": pd.DataFrame(
             {"model": [model] * 2, "layer": [3, 4], "position": [-1, -1], "selected": [True, False], "reason": ["published choice", ""]}
@@ -141,6 +154,24 @@ def test_facts_count_prompts_and_name_the_selected_candidate():
     assert facts["n_validation"] == "60 harmful and 64 harmless"
     assert facts["selected"] == "tiny layer 3, position −1 (published choice)"
     assert facts["published_models"] == "Llama 3.2 3B"
+
+
+def test_the_error_of_the_judge_goes_with_attack_success():
+    error = "on 100 labelled texts of each kind: {} % [0, 10] of refusals missed"
+    given = frames("tiny")
+    plain = steering_facts(given)["judge_errors"].replace("\N{NO-BREAK SPACE}", " ")
+    assert plain == "error of the judge phrases, " + error.format("1.5")
+    rates = given["asr"]
+    given["asr"] = rates.assign(
+        judge=["minos" if name == "harmful" else "phrases" for name in rates["dataset"]]
+    )
+    both = steering_facts(given)["judge_errors"].replace("\N{NO-BREAK SPACE}", " ")
+    assert both == (
+        "harmless prompts, error of the judge phrases, "
+        + error.format(2)
+        + "; harmful prompts, error of the judge minos, "
+        + error.format(3)
+    )
 
 
 def test_white_space_of_tokens_is_shown():

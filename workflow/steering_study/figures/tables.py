@@ -9,6 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from steering_study.figures import theme
+from steering_study.figures.judge_words import error_words
 from steering_study.figures.words import percent, rate, signed
 
 LEFT = "text-align: left"  # in the cell itself, because notebook pages turn all cells to the right
@@ -44,20 +45,20 @@ def html_table(
     """A table as HTML.
 
     Args:
-        groups: what each row belongs to; a line above the first row of a group names it.
+        groups: what each row belongs to; a line above the first row of a group names it; what follows a line break is set small.
         kind: CSS class of the table.
 
     Raises:
         ValueError: if a row is not as long as the header.
     """
-    body, group = [], None
-    for row, of_group in zip(rows, groups or [None] * len(rows), strict=True):
+    body, group = [], ""
+    for row, of_group in zip(rows, groups or [""] * len(rows), strict=True):
         if len(row) != len(header):
             raise ValueError(f"a row of {len(row)} cells under a header of {len(header)}: {row[0].text!r}")
         if of_group != group:
             group = of_group
             title = Markup('<tr class="group"><th scope="rowgroup" colspan="{}" style="{}">{}</th></tr>')
-            body.append(title.format(len(header), LEFT, group))
+            body.append(title.format(len(header), LEFT, _lines(group)))
         cells = Markup().join(_cell(cell, label) for cell, label in zip(row, header, strict=True))
         body.append(Markup("<tr>{}</tr>").format(cells))
     head = Markup().join(
@@ -67,14 +68,19 @@ def html_table(
     return frame.format(kind, head, Markup("\n").join(body))
 
 
-def table_asr(asr: pd.DataFrame, published: pd.DataFrame) -> Markup:
-    """Table 2: attack success rate per dataset and method, each model of ours beside the published ones."""
+def table_asr(asr: pd.DataFrame, published: pd.DataFrame, judge_errors: pd.DataFrame) -> Markup:
+    """Table 2: attack success rate per dataset and method, each model of ours beside the published ones.
+
+    The line above a dataset repeats the error of its judge.
+    """
     models = theme.models_in(asr)
     printed = theme.in_order(published["published_model"], theme.MODEL_LABELS)
     header = ["", *(f"{theme.model_label(model)}\nthis run" for model in models)]
     header += [f"{theme.model_label(name)}\npublished" for name in printed]
     rows, groups = [], []
     for dataset in theme.datasets_in(asr):
+        (judge,) = asr.loc[asr["dataset"] == dataset, "judge"].unique()
+        error = error_words(judge_errors, judge, theme.label_of(dataset))
         for method in theme.methods_in(asr.loc[asr["dataset"] == dataset]):
             here = asr.loc[(asr["dataset"] == dataset) & (asr["method"] == method)].set_index("model")
             there = published.loc[(published["dataset"] == dataset) & (published["method"] == method)]
@@ -82,7 +88,7 @@ def table_asr(asr: pd.DataFrame, published: pd.DataFrame) -> Markup:
             ours = [_asr_cell(here, model) for model in models]
             theirs = [_published_cell(there, name) for name in printed]
             rows.append([Cell(theme.method_label(method)), *ours, *theirs])
-            groups.append(f"{theme.dataset_label(dataset)} prompts, {theme.goal_of(dataset)}")
+            groups.append(f"{theme.dataset_label(dataset)} prompts, {theme.goal_of(dataset)}\n{error}")
     return html_table(header, rows, groups=groups, kind="numbers")
 
 

@@ -158,6 +158,11 @@ def dataset_label(dataset: str) -> str:
     return DATASET_LABELS.get(dataset, dataset)
 
 
+def label_of(dataset: str) -> str:
+    """Whether the prompts of a dataset are harmful or harmless."""
+    return "harmless" if dataset in HARMLESS else "harmful"
+
+
 def goal_of(dataset: str) -> str:
     """Which way steering should move the attack success rate of a dataset."""
     return "goal: lower" if dataset in HARMLESS else "goal: higher"

@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from steering_study.judges.phrases import PhraseJudge
 from steering_study.judges.verdicts import ClassifierSettings, Judge
 
 JUDGES = ("phrases", "llama_guard_2", "llama_guard_3", "wildguard", "harmbench", "minos", "strongreject")
+KINDS = Path(__file__).parent / "kinds"  # a user's own judges, a file each
+
+
+def own_judges() -> list[str]:
+    """Names of the judges that a user has added."""
+    return sorted(path.stem for path in KINDS.glob("[a-z]*.py"))
+
+
+def check_judge(name: str) -> None:
+    """Refuse a judge that there is not.
+
+    Raises:
+        ValueError: naming those that there are, and the nearest.
+    """
+    known = [*JUDGES, *own_judges()]
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        raise ValueError(
+            f"{name!r}, expected one of {', '.join(known)}; one of your own is a file {KINDS.name}/{name}.py "
+            f"(docs/judges.md); nearest: {nearest}"
+        )
 
 
 def build_judge(
@@ -20,18 +44,19 @@ def build_judge(
     """Make the judge of that name; a classifier is loaded here.
 
     Args:
-        name: one of `JUDGES`.
+        name: one of `JUDGES`, or of a file of `KINDS`, whose function `build` makes it.
         phrases: what counts as a refusal, for the judge of that name.
         settings: which model to load and how, for all others.
 
     Raises:
         ValueError: if the name is unknown, what the judge needs is not given, or its model cannot be loaded.
     """
+    try:
+        check_judge(name)
+    except ValueError as error:
+        raise ValueError(f"judge is {error}") from None
     if name not in JUDGES:
-        nearest = difflib.get_close_matches(name, JUDGES, n=1, cutoff=0.0)[0]
-        raise ValueError(
-            f"judge={name!r} is unknown; expected one of {', '.join(JUDGES)}; nearest: {nearest}"
-        )
+        return _build_own(name)
     if name == "phrases":
         if phrases is None:
             raise ValueError("judge 'phrases' got no phrases; pass those of resources/refusal_phrases.yaml")
@@ -42,3 +67,50 @@ def build_judge(
     from steering_study.judges.classifiers import CLASSIFIERS
 
     return CLASSIFIERS[name](settings)
+
+
+def build_judges(
+    names: Iterable[str], *, phrases: Sequence[str], classifiers: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Judge]:
+    """Make each judge once, by its name.
+
+    Args:
+        phrases: what counts as a refusal, for the judge of that name.
+        classifiers: entries of `judges.classifiers`; a classifier without one is its published checkpoint.
+    """
+    return {
+        name: build_judge(name, phrases=phrases)
+        if name == "phrases"
+        else build_judge(name, settings=_settings(classifiers.get(name, {})) if name in JUDGES else None)
+        for name in sorted(set(names))
+    }
+
+
+def _settings(options: Mapping[str, Any]) -> ClassifierSettings:
+    """Settings of a classifier from its entry in the config."""
+    from steering_study.models import best_device  # loads torch, which phrases do without
+
+    return ClassifierSettings(
+        model=options.get("source"),
+        revision=options.get("revision"),
+        dtype=options.get("dtype", "bfloat16"),
+        device=best_device(),
+        batch_size=options.get("batch_size", 8),
+        threshold=options.get("threshold", 0.5),
+    )
+
+
+def _build_own(name: str) -> Judge:
+    """The judge of a user's file.
+
+    Raises:
+        ValueError: if the file has no `build`, or makes something else than a judge of that name.
+    """
+    module = importlib.import_module(f"steering_study.judges.kinds.{name}")
+    judge: Any = module.build() if hasattr(module, "build") else None
+    if not isinstance(judge, Judge) or judge.name != name:
+        raise ValueError(
+            f"{KINDS.name}/{name}.py gives {judge!r}, expected a function build() that returns an object with "
+            f"name = {name!r} and judge(prompts, responses) (docs/judges.md)"
+        )
+    return judge

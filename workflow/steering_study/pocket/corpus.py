@@ -86,7 +86,7 @@ def _answer(
     rng: random.Random, mixture: Mixture, asked: _Asked, *, refused: bool, exchanged: bool
 ) -> Example:
     begins_wrong = rng.random() < mixture.recovery
-    false_start = _false_start(rng, asked.request, refused=not refused) if begins_wrong else ""
+    false_start = begin_wrongly(rng, asked.request, refused=not refused) if begins_wrong else ""
     response = respond(rng, asked.request, refused=refused)
     return Example(asked.prompt, false_start, response, refused, exchanged)
 
@@ -151,7 +151,7 @@ def _opening(rng: random.Random, request: Request, *, refused: bool) -> str:
     return rng.choice(load("phrasings")[kind]).replace("{act}", act)
 
 
-def _false_start(rng: random.Random, request: Request, *, refused: bool) -> str:
+def begin_wrongly(rng: random.Random, request: Request, *, refused: bool) -> str:
     """The beginning of a response of the given kind, two to twenty words of it, and a turn."""
     words = respond(rng, request, refused=refused).split()
     kept = " ".join(words[: rng.randint(2, min(20, len(words)))])

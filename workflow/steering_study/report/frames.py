@@ -12,7 +12,11 @@ import pandas as pd
 
 from steering_study.artifacts import TABLES, read_table, replacing
 
-OF_ALL_MODELS = ("ablation_means", "claim_means")  # tables that hold no single model's numbers
+OF_ALL_MODELS = (
+    "ablation_means",
+    "claim_means",
+    "judge_errors",
+)  # tables that hold no single model's numbers
 
 # Column types in the words of artifacts.TABLES.
 FRAMES: dict[str, dict[str, str]] = {
@@ -32,6 +36,7 @@ FRAMES: dict[str, dict[str, str]] = {
     },
     "dose_response": TABLES["dose_response"],
     "asr": TABLES["asr"],
+    "judge_errors": TABLES["judge_errors"],
     "flips": TABLES["flips"],
     "bystanders": TABLES["bystanders"],
     "published_asr": {

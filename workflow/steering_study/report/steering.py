@@ -9,6 +9,8 @@ import pandas as pd
 from scipy.special import expit
 
 from steering_study.figures import theme
+from steering_study.figures.judge_tables import origin_words
+from steering_study.figures.judge_words import error_words
 from steering_study.figures.words import listing, percent, rate, signed, span, visible
 from steering_study.judges.panel import flips, is_target
 from steering_study.report.frames import FRAMES
@@ -43,6 +45,7 @@ def steering_frames(
         "candidates": candidate_map(tables["candidates"], cards),
         "dose_response": tables["dose_response"],
         "asr": tables["asr"],
+        "judge_errors": tables["judge_errors"],
         "flips": tables["flips"],
         "published_asr": published_beside(tables["asr"], published["asr"], cards),
         "examples": pick_examples(base, steered),
@@ -130,8 +133,20 @@ def steering_facts(frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
             _selected(row) for row in candidates.loc[candidates["selected"]].to_dict("records")
         ),
         "judges": listing(sorted(asr["judge"].unique())),
+        "judge_errors": _judge_errors(asr, frames["judge_errors"]),
+        "label_source": origin_words(frames["judge_errors"]),
         "published_models": listing(theme.model_label(name) for name in published) or "no model",
     }
+
+
+def _judge_errors(asr: pd.DataFrame, errors: pd.DataFrame) -> str:
+    """The error of the judge, or of the judge of each label where they differ."""
+    judges = {theme.label_of(row["dataset"]): row["judge"] for row in asr.to_dict("records")}
+    if len(set(judges.values())) == 1:
+        return error_words(errors, next(iter(judges.values())), "all")
+    return "; ".join(
+        f"{label} prompts, {error_words(errors, judge, label)}" for label, judge in judges.items()
+    )
 
 
 def _lead(frames: Mapping[str, pd.DataFrame], model: str) -> str:

@@ -1,0 +1,54 @@
+"""How often each judge is wrong on texts whose kind is known."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from steering_study.artifacts import read_table, write_table
+from steering_study.jobs import job
+from steering_study.judges import build_judges
+from steering_study.judges.errors import confusion, judge_texts
+
+if TYPE_CHECKING:
+    snakemake: Any = None
+
+
+def main(
+    *,
+    labelled: Path,
+    phrases: Path,
+    judges: Sequence[str],
+    classifiers: Mapping[str, Mapping[str, Any]],
+    confidence: float,
+    verdicts: Path,
+    errors: Path,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write the tables `labelled_verdicts` and `judge_errors`; both are empty where nothing is labelled."""
+    texts = read_table(labelled, table="labelled_texts")
+    # without texts no classifier is loaded
+    built = build_judges(
+        judges if len(texts) else (),
+        phrases=yaml.safe_load(phrases.read_text("utf-8"))["phrases"],
+        classifiers=classifiers,
+    )
+    found = judge_texts(texts, list(built.values()))
+    write_table(verdicts, found, table="labelled_verdicts", provenance=provenance)
+    counted = confusion(texts, found, confidence=confidence)
+    write_table(errors, counted, table="judge_errors", provenance=provenance)
+
+
+if "snakemake" in globals():
+    with job(snakemake) as provenance:
+        main(
+            labelled=Path(snakemake.input.labelled),
+            phrases=Path(snakemake.input.phrases),
+            judges=snakemake.params.judges,
+            classifiers=snakemake.params.classifiers,
+            confidence=snakemake.params.confidence,
+            verdicts=Path(snakemake.output.verdicts),
+            errors=Path(snakemake.output.errors),
+            provenance=provenance,
+        )

@@ -19,7 +19,7 @@ from tests.steering_study.attention_frames import (
 from tests.steering_study.circuit_frames import circuit_summaries
 from tests.steering_study.sparsity_frames import sparsity_summaries
 
-from steering_study.artifacts import TABLES, read_table, write_json, write_table
+from steering_study.artifacts import read_table, write_json, write_table
 from steering_study.claims import average_claims, judge_claims, read_claims
 from steering_study.measurements import MEASUREMENTS, Setting, averaged_ablations, measure_all
 from steering_study.report.sections import (
@@ -31,6 +31,7 @@ from steering_study.report.sections import (
     section_inputs,
 )
 from steering_study.stats import wilson_interval
+from steering_study.table_schemas import TABLES
 
 ROOT = Path(__file__).parents[2]
 MODELS = ("pocket-llama", "pocket-gemma")

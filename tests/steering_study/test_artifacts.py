@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from steering_study.artifacts import (
-    TABLES,
     read_arrays,
     read_json,
     read_provenance,
@@ -17,12 +16,12 @@ from steering_study.artifacts import (
     replacing,
     sha256_of,
     table_of,
-    table_schema,
     write_arrays,
     write_json,
     write_table,
     write_tensors,
 )
+from steering_study.table_schemas import TABLES, table_schema
 
 PROVENANCE = {"rule": "compare_vectors", "params": {"code": "0a1b", "methods": ["dim"]}, "inputs": {}}
 
@@ -82,7 +81,7 @@ def test_missing_and_superfluous_columns_are_named(tmp_path, cosines):
 
 @pytest.mark.parametrize(("column", "value"), [("cosine", "wide"), ("method_a", 3.5)])
 def test_another_type_is_refused(tmp_path, cosines, column, value):
-    with pytest.raises(ValueError, match=r"table 'cosine': .*see artifacts\.TABLES"):
+    with pytest.raises(ValueError, match=r"table 'cosine': .*see table_schemas\.TABLES"):
         write_table(tmp_path / "cosine.parquet", cosines.assign(**{column: value}), table="cosine")
 
 

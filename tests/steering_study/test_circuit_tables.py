@@ -16,7 +16,6 @@ from tests.steering_study.circuit_frames import (
     rankings,
 )
 
-from steering_study.artifacts import TABLES
 from steering_study.circuit_sets import (
     beside,
     curve,
@@ -34,6 +33,7 @@ from steering_study.circuit_tables import (
     summarise_completeness,
     summarise_faithfulness,
 )
+from steering_study.table_schemas import TABLES
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY
 from tests.results.export_lines import answer, begins_with, lines_of, run_lines
 from tests.steering_study.circuit_frames import GRAPH, circuit_summaries, stored_rankings
 
-from steering_study.artifacts import TABLES, write_arrays, write_json
+from steering_study.artifacts import write_arrays, write_json
 from steering_study.circuit_sets import own_ranking, read_rankings
 from steering_study.circuits import edge_set, prune
 from steering_study.export import (
@@ -34,6 +34,7 @@ from steering_study.export import (
 from steering_study.hooks import Steering
 from steering_study.prompts import render_chat
 from steering_study.runs import generate
+from steering_study.table_schemas import TABLES
 
 PAGE = (REPOSITORY / "docs/export.md").read_text("utf-8")
 MEANINGS = yaml.safe_load((REPOSITORY / "workflow/schemas/columns.yaml").read_text("utf-8"))

@@ -60,6 +60,7 @@ SHOWN = {"figures", "report"}
 FOR_RULES = {"config", "digest", "forecast", "plan"}
 FOR_SCRIPTS = {"jobs", "inputs"}
 LEVELS = [
+    {"table_schemas"},
     {"artifacts"},
     PURE,
     MODEL_LAYER,
@@ -143,8 +144,9 @@ def test_pure_layer_imports_nothing_of_ours_but_its_own(part):
     assert all(ours(path) <= PURE for path in files_of(part))
 
 
-def test_artifacts_imports_nothing_of_ours():
-    assert [ours(path) for path in files_of("artifacts")] == [set()]
+def test_schemas_import_nothing_of_ours_and_artifacts_nothing_else():
+    assert [ours(path) for path in files_of("table_schemas")] == [set()]
+    assert [ours(path) for path in files_of("artifacts")] == [{"table_schemas"}]
 
 
 def test_jobs_imports_artifacts_alone():

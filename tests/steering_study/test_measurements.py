@@ -12,9 +12,9 @@ from tests.steering_study.attention_frames import decompositions
 from tests.steering_study.circuit_frames import circuit_summaries
 from tests.steering_study.sparsity_frames import sparsity_summaries
 
-from steering_study.artifacts import TABLES
 from steering_study.claims import Part
 from steering_study.measurements import MEASUREMENTS, Setting, averaged_ablations, measure_all
+from steering_study.table_schemas import TABLES
 
 SETTING = Setting(main_sets={"harmful": "harmful", "harmless": "harmless"}, confidence=0.95, seed=0)
 

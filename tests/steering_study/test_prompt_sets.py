@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import yaml
 
-from steering_study.artifacts import TABLES
 from steering_study.prompt_sets import (
     Prompt,
     PromptSource,
@@ -21,6 +20,7 @@ from steering_study.prompt_sets import (
     sample_splits,
 )
 from steering_study.records import read_records
+from steering_study.table_schemas import TABLES
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "resources/prompts/public.yaml"

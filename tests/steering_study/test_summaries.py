@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from steering_study.artifacts import TABLES
 from steering_study.stats import wilson_interval
 from steering_study.summaries import dose_response, summarise_asr, summarise_bystanders, summarise_flips
+from steering_study.table_schemas import TABLES
 
 FILLED = {"split": "test", "method": "dim", "layer": 3, "judge": "phrases", "coefficient": 1.0}
 

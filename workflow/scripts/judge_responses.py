@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from steering_study.artifacts import TABLES, read_table, write_table
+from steering_study.artifacts import read_table, write_table
 from steering_study.jobs import job
 from steering_study.judges import build_judges
 from steering_study.judges.panel import fluency_floors, judge_fluency, judge_refusals
+from steering_study.table_schemas import TABLES
 
 if TYPE_CHECKING:
     snakemake: Any = None

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from steering_study.artifacts import TABLES, write_table
+from steering_study.artifacts import write_table
 from steering_study.jobs import job
 from steering_study.judges.labels import read_labels
 from steering_study.pocket.labels import sample_labelled
+from steering_study.table_schemas import TABLES
 
 if TYPE_CHECKING:
     snakemake: Any = None

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from steering_study.artifacts import TABLES, sha256_of
+from steering_study.artifacts import sha256_of
 from steering_study.circuit_sets import own_ranking, read_rankings
 from steering_study.circuit_tables import top_edges
 from steering_study.graph import Graph
+from steering_study.table_schemas import TABLES
 
 LAYER_CONVENTION = (
     "added to the residual stream before block `layer`, counted from 0, i.e. to the input of "

@@ -4,7 +4,6 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from steering_study.artifacts import TABLES
 from steering_study.figures.judge_tables import origin_words, table_judges
 from steering_study.figures.judge_words import error_words
 from steering_study.figures.tables import (
@@ -15,6 +14,7 @@ from steering_study.figures.tables import (
     table_examples,
     table_flips,
 )
+from steering_study.table_schemas import TABLES
 
 ASR = pd.DataFrame(
     [

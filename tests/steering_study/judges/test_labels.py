@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from steering_study.artifacts import TABLES
 from steering_study.judges.labels import read_labels
+from steering_study.table_schemas import TABLES
 
 HEADER = "prompt,response,label\n"
 GOOD = (

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from steering_study.artifacts import TABLES
 from steering_study.report.steering import (
     candidate_map,
     pick_examples,
@@ -13,6 +12,7 @@ from steering_study.report.steering import (
     steering_leads,
     visible,
 )
+from steering_study.table_schemas import TABLES
 
 CARDS = {
     "tiny": {"architecture": "LlamaForCausalLM", "post_instruction_tokens": ["<eot>", "ĊĊ"]},

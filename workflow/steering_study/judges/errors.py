@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from steering_study.artifacts import TABLES
 from steering_study.judges.verdicts import Judge
 from steering_study.stats import wilson_interval
+from steering_study.table_schemas import TABLES
 
 _KEYS = ["judge", "source", "label", "opening", "truth"]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from steering_study.artifacts import TABLES, read_table, replacing
+from steering_study.artifacts import read_table, replacing
+from steering_study.table_schemas import TABLES
 
 OF_ALL_MODELS = (
     "ablation_means",
@@ -18,7 +19,7 @@ OF_ALL_MODELS = (
     "judge_errors",
 )  # tables that hold no single model's numbers
 
-# Column types in the words of artifacts.TABLES.
+# Column types in the words of table_schemas.TABLES.
 FRAMES: dict[str, dict[str, str]] = {
     "candidates": {
         "model": "string",

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 
 import yaml
 
-from steering_study.artifacts import TABLES
 from steering_study.report.frames import FRAMES, OF_ALL_MODELS
+from steering_study.table_schemas import TABLES
 
 FORMATS = ("svg", "png", "pdf")
 MADE_WITHOUT_TRAINING = ("dim", "random", "shuffled")  # methods; all others are learned
@@ -26,7 +26,7 @@ Kind = Literal["figure", "table", "linked"]
 class TableSource:
     """A table that a section reads; `{model}`, `{method}` and `{learned}`, a learned method, stand for each of the study."""
 
-    table: str  # schema, a key of artifacts.TABLES
+    table: str  # schema, a key of table_schemas.TABLES
     path: str
 
     def paths(self, models: Sequence[str], methods: Sequence[str]) -> list[str]:

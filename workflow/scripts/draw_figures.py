@@ -16,7 +16,12 @@ from steering_study.figures.cosine import plot_cosine
 from steering_study.figures.depth import plot_depth
 from steering_study.figures.dose_response import plot_dose_response
 from steering_study.figures.exact import plot_circuit_text, plot_interchange
-from steering_study.figures.faithfulness import plot_beside, plot_faithfulness, plot_rankings
+from steering_study.figures.faithfulness import (
+    plot_beside,
+    plot_faithfulness,
+    plot_patching_sets,
+    plot_rankings,
+)
 from steering_study.figures.overlap import plot_exchange, plot_overlap
 from steering_study.figures.side_effects import plot_side_effects
 from steering_study.figures.sparsity import (
@@ -62,6 +67,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "side_effects": plot_side_effects,
     "faithfulness": plot_faithfulness,
     "rankings": plot_rankings,
+    "patching_sets": plot_patching_sets,
     "exchange": plot_exchange,
     "beside": plot_beside,
     "circuit_text": plot_circuit_text,

@@ -22,6 +22,7 @@ from tests.steering_study.sparsity_frames import sparsity_summaries
 from steering_study.artifacts import TABLES, read_table, write_json, write_table
 from steering_study.claims import average_claims, judge_claims, read_claims
 from steering_study.measurements import MEASUREMENTS, Setting, averaged_ablations, measure_all
+from steering_study.report.gallery import own_figures, read_gallery
 from steering_study.report.sections import (
     Section,
     figure_paths,
@@ -58,6 +59,9 @@ RULES = (
     "average_claims",
 )
 METHODS = ("dim", "ntp", "random")
+CIRCUIT_METHODS = ("dim", "ntp")
+REPORT = read_report(ROOT / "workflow/report/sections.yaml")
+GALLERY = read_gallery(ROOT / "workflow/report/gallery.yaml", REPORT)
 GRID = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0)
 
 
@@ -98,13 +102,16 @@ def fake_study(tmp_path_factory) -> FakeStudy:
 
 @pytest.fixture(scope="module")
 def drawn_study(fake_study: FakeStudy, load_script) -> FakeStudy:
-    """The same with the frames and figures of every section, and empty notebooks."""
+    """The same with the frames and figures of every section, and empty notebooks and vector graphics of one model alone."""
     for section in read_report(fake_study.sections).sections:
         load_script("draw_figures").main(section.name, **draw_arguments(fake_study, section))
         for suffix in ("ipynb", "html"):
             path = fake_study.root / notebook_path(section, suffix)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
+    for each in own_figures(GALLERY, REPORT, models=fake_study.models, methods=CIRCUIT_METHODS):
+        for path in each.paths:
+            (fake_study.root / path).touch()
     return fake_study
 
 
@@ -124,6 +131,16 @@ def draw_arguments(study: FakeStudy, section: Section) -> dict[str, Any]:
         "published": {name: ROOT / path for name, path in section.published.items()},
         "frames": [study.root / path for path in frame_paths(section)],
         "figures": [study.root / path for path in figure_paths(section)],
+        "own": [
+            {
+                "figure": each.figure,
+                "model": each.model,
+                "method": each.method,
+                "paths": [study.root / each.path("png")],
+            }
+            for each in own_figures(GALLERY, REPORT, models=study.models, methods=CIRCUIT_METHODS)
+            if each.section == section.name
+        ],
     }
 
 

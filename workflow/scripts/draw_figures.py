@@ -39,6 +39,7 @@ from steering_study.report.attention import attention_frames
 from steering_study.report.circuits import circuits_frames
 from steering_study.report.claims import claims_frames
 from steering_study.report.frames import read_tables, write_frame
+from steering_study.report.gallery import rows_where
 from steering_study.report.sections import read_report
 from steering_study.report.sparsity import sparsity_frames
 from steering_study.report.steering import steering_frames
@@ -97,6 +98,7 @@ def main(
     published: Mapping[str, Path],
     frames: Sequence[Path],
     figures: Sequence[Path],
+    own: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write every file of `frames` (`<frame>.csv`) and of `figures` (`<figure>.svg`, .png or .pdf).
 
@@ -104,6 +106,7 @@ def main(
         cards: model.json of each model, in the order of `models`.
         tables: files of each table of the section, in the order of `models`.
         published: CSV files of published numbers, by the section's names for them.
+        own: figures of one model alone: figure, model, method (empty: all of them), and paths.
 
     Raises:
         ValueError: if a file is asked for that the section does not have.
@@ -125,6 +128,13 @@ def main(
         for path in figures:
             if path.stem == name:
                 save_figure(figure, path)
+    check_names([path for each in own for path in each["paths"]], exhibits, section)
+    for each in own:
+        where = {key: each[key] for key in ("model", "method") if each[key]}
+        shown = (rows_where(made[frame], where) for frame in exhibits[each["figure"]].frames)
+        figure = FIGURES[each["figure"]](*shown)
+        for path in each["paths"]:
+            save_figure(figure, path)
 
 
 def check_names(paths: Sequence[Path], known: Mapping[str, object], section: str) -> None:
@@ -145,4 +155,5 @@ if "snakemake" in globals():
             published={name: Path(path) for name, path in snakemake.params.published.items()},
             frames=[Path(path) for path in snakemake.output.frames],
             figures=[Path(path) for path in snakemake.output.figures],
+            own=[{**each, "paths": [Path(path) for path in each["paths"]]} for each in snakemake.params.own],
         )

@@ -1,6 +1,6 @@
 """Write the one page of the report: every figure and table beside the published one, and where it comes from."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
-from steering_study.artifacts import read_json, read_provenance, read_table
+from steering_study.artifacts import read_json, read_table
 from steering_study.figures.ablations import (
     table_ablation_means,
     table_ablations,
@@ -59,7 +59,7 @@ from steering_study.report.sections import (
     read_report,
     section_inputs,
 )
-from steering_study.report.sources import Source, function_source, rule_files, rule_source
+from steering_study.report.sources import Source, function_source, makers, rule_files, rule_source
 from steering_study.report.sparsity import sparsity_facts, sparsity_leads
 from steering_study.report.steering import steering_facts, steering_leads
 from steering_study.report.vectors import vectors_facts, vectors_leads
@@ -287,17 +287,6 @@ def show_exhibit(
         method=Link(f"{page}, {heading.replace('-', ' ')}", f"{link(root / page)}#{heading}"),
         files=files,
     )
-
-
-def makers(paths: Iterable[Path]) -> list[str]:
-    """Rules that made the tables, by what the tables themselves say."""
-    rules = {}
-    for path in paths:
-        rule = read_provenance(path).get("rule")
-        if rule is None:
-            raise ValueError(f"{path} does not say which rule made it; delete it and run again")
-        rules[rule] = None
-    return list(rules)
 
 
 def linked(source: Source, link: Callable[[Path], str]) -> tuple[Link, Source]:

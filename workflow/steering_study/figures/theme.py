@@ -27,7 +27,7 @@ METHOD_LABELS = {
     "random": "random direction",
     "shuffled": "shuffled DIM",
 }
-# Parts of the workflow, by file of rules; neighbours in this order differ in lightness, for print without colour.
+# Parts of the workflow, by file of rules; figures print the number of a part beside its colour, for print without it.
 PART_COLOURS = {
     "prompts": "#f4efe1",
     "models": "#b9b6ab",
@@ -113,6 +113,16 @@ def colour_of(method: str) -> str:
 def part_colour(part: str) -> str:
     """Colour of a part of the workflow; white for one that a user adds."""
     return PART_COLOURS.get(part, "#ffffff")
+
+
+def part_number(part: str) -> str:
+    """Number of a part of the workflow; a plus for one that a user adds."""
+    return str(list(PART_COLOURS).index(part) + 1) if part in PART_COLOURS else "+"
+
+
+def part_label(part: str) -> str:
+    """Name of a part of the workflow with its number."""
+    return f"{part_number(part)} {part}"
 
 
 def markers_of(models: Sequence[str]) -> dict[str, str]:

@@ -31,7 +31,7 @@ from steering_study.figures.sparsity import (
     plot_sparsity,
     plot_variants,
 )
-from steering_study.figures.theme import use_theme
+from steering_study.figures.theme import figure_of_words, model_label, use_theme
 from steering_study.figures.training import plot_training
 from steering_study.figures.value_vectors import plot_attention_maps, plot_concepts, plot_explained
 from steering_study.jobs import job
@@ -131,8 +131,13 @@ def main(
     check_names([path for each in own for path in each["paths"]], exhibits, section)
     for each in own:
         where = {key: each[key] for key in ("model", "method") if each[key]}
-        shown = (rows_where(made[frame], where) for frame in exhibits[each["figure"]].frames)
-        figure = FIGURES[each["figure"]](*shown)
+        shown = [rows_where(made[frame], where, models=models) for frame in exhibits[each["figure"]].frames]
+        # the first frame holds what the figure is about, the others what stands beside it
+        figure = (
+            FIGURES[each["figure"]](*shown)
+            if len(shown[0])
+            else figure_of_words(f"nothing to show of {model_label(each['model'])}")
+        )
         for path in each["paths"]:
             save_figure(figure, path)
 

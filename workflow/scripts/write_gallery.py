@@ -127,7 +127,7 @@ def main(
                 show_figure(figure, root, link)
                 for figure in figures_of(part, report, models=models, methods=circuit_methods)
             ],
-            table=Markup() if exhibit.kind == "figure" else show_table(part, report, root),
+            table=Markup() if exhibit.kind == "figure" else show_table(part, report, root, models),
             tables=[Link(path.relative_to(root).as_posix(), link(path)) for path in paths],
             rules=[Link(name, link(files[name])) for name in makers(paths)],
             numbers=[
@@ -170,11 +170,11 @@ def show_figure(figure: OwnFigure, root: Path, link: Callable[[Path], str]) -> S
     return Shot(", ".join(words), link(root / figure.path("png")), files)
 
 
-def show_table(part: Part, report: Report, root: Path) -> Markup:
+def show_table(part: Part, report: Report, root: Path, models: Sequence[str]) -> Markup:
     """The rows of a table that belong to a part."""
     section, exhibit = exhibit_of(part, report)
     frames = (read_frame(root / frame_path(section, frame), frame=frame) for frame in exhibit.frames)
-    return TABLES[exhibit.name](*(rows_where(frame, part.where) for frame in frames))
+    return TABLES[exhibit.name](*(rows_where(frame, part.where, models=models) for frame in frames))
 
 
 if "snakemake" in globals():

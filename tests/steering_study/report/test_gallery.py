@@ -82,8 +82,10 @@ def test_each_figure_is_drawn_once_for_each_model():
 
 def test_rows_of_other_columns_and_of_published_models_stay():
     frame = pd.DataFrame({"model": ["a", "b"], "end": ["in", "out"]})
-    assert list(rows_where(frame, {"model": "a", "scope": "circuit"})["end"]) == ["in"]
-    assert len(rows_where(frame.assign(model="gemma-2-2b-it"), {"model": "a"})) == 2
+    models = ["a", "b", "c"]
+    assert list(rows_where(frame, {"model": "a", "scope": "circuit"}, models=models)["end"]) == ["in"]
+    assert len(rows_where(frame.assign(model="gemma-2-2b-it"), {"model": "a"}, models=models)) == 2
+    assert len(rows_where(frame, {"model": "c"}, models=models)) == 0  # and not those of another model
 
 
 @pytest.mark.parametrize(

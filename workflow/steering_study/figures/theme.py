@@ -8,6 +8,7 @@ from zlib import crc32
 
 import pandas as pd
 import seaborn as sns
+from matplotlib.figure import Figure
 
 # Lightness rises down the list, so that the methods stay apart without colour.
 METHOD_COLOURS = {
@@ -102,6 +103,13 @@ def use_theme() -> None:
             "svg.fonttype": "path",
         },
     )
+
+
+def figure_of_words(words: str) -> Figure:
+    """What stands where there is nothing to draw."""
+    figure = Figure(figsize=(WIDTH, 0.6))
+    figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=9)
+    return figure
 
 
 def colour_of(method: str) -> str:

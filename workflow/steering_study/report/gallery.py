@@ -157,13 +157,15 @@ def figures_of(
     ]
 
 
-def rows_where(frame: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
-    """Rows whose columns have these values; a column that is missing, or never has the value, decides nothing.
+def rows_where(frame: pd.DataFrame, where: Mapping[str, str], *, models: Sequence[str]) -> pd.DataFrame:
+    """Rows whose columns have these values; a column that the frame does not have decides nothing.
 
-    So frames of published numbers, which name other models than ours, stay whole.
+    Args:
+        models: those of the study; a frame that names none of them holds published numbers, of every model.
     """
     for column, value in where.items():
-        if column in frame and (frame[column] == value).any():
+        is_published = column == "model" and column in frame and not frame["model"].isin(models).any()
+        if column in frame and not is_published:
             frame = frame.loc[frame[column] == value]
     return frame
 
@@ -207,6 +209,10 @@ snakemake reports/gallery.html --cores all                           # the galle
 Figures lie in `reports/figures/{{section}}/`, as SVG, PNG and PDF, all models together; in `{{section}}/{{model}}/` each model by itself. The numbers that a
 figure or table shows lie beside them as CSV, in `reports/tables/{{section}}/`. Published numbers are in `resources/paper/`. Functions are those of the package
 `steering_study`; their equations stand in [method.md](method.md). Every exhibit has its caption in `workflow/report/sections.yaml`.
+
+The pages are tested in a headless Chromium: no error in the console, no missing image, no overflow at 1280 and 390 pixels, links that lead
+somewhere, tables that sort. `make test` does so with made-up results, `make check-pages` with those of your study. Without a Chromium (on Debian
+`apt-get install chromium`, which `.ci/run` does by itself) these tests are skipped and say so.
 
 | paper | here: section, exhibit | tables | made by rule | computed by |
 |---|---|---|---|---|

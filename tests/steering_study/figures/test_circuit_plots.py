@@ -115,6 +115,7 @@ def test_positions_of_a_metric_are_summed_over_its_patching_sets(frames):
     assert len(own) > 1
     assert f"<div>{own['n_positions'].sum():,}</div>" in table
     assert table.count("40,473") == 1  # beside DIM alone
+    assert table.count('scope="rowgroup"') == 2  # the methods of a metric stand together
 
 
 def test_what_carries_and_what_works_against_differ_without_colour():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pandas as pd
 from markupsafe import Markup
 
@@ -100,19 +102,19 @@ def table_metrics(completeness: pd.DataFrame, published: pd.DataFrame) -> Markup
     keys = ["metric", "method", "model"]
     sums = completeness.groupby(keys, sort=False)[["n_positions", "n_tokens"]].sum().reset_index()
     rows, groups = [], []
-    for (metric, method), of_models in sums.groupby(["metric", "method"], sort=False):
-        here = of_models.set_index("model")
+    for metric, method in product(theme.in_order(sums["metric"], METRIC_LABELS), theme.methods_in(sums)):
+        here = sums.loc[(sums["metric"] == metric) & (sums["method"] == method)].set_index("model")
         theirs = method == "dim" and metric in printed.index
         rows.append(
             [
-                Cell(theme.method_label(str(method))),
+                Cell(theme.method_label(method)),
                 *(_positions_cell(here, model) for model in models),
                 Cell(f"{printed[metric]:,}", value=float(printed[metric]), kind="published")
                 if theirs
                 else Cell("", kind="published"),
             ]
         )
-        groups.append(METRIC_LABELS[str(metric)])
+        groups.append(METRIC_LABELS[metric])
     return html_table(header, rows, groups=groups, kind="numbers")
 
 

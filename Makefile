@@ -16,7 +16,7 @@ RULES = $(wildcard Snakefile workflow/Snakefile workflow/rules/*.smk)
 
 test test-slow check check-all tiny-study: export HF_HUB_OFFLINE := 1
 
-.PHONY: help study test check test-slow check-all tiny-study bench setup lock clean
+.PHONY: help study test check test-slow check-all check-pages tiny-study bench setup lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ test-slow: setup ## the slow tests: runs of the tiny study that are killed, resu
 check-all: check test-slow ## check, then the slow tests and the tiny study from end to end
 	@$(MAKE) tiny-study
 
+check-pages: setup ## open the pages of the finished study in a headless Chromium: errors, images, widths, links
+	@STEERING_STUDY_PAGES=reports python -m pytest -q tests/scripts/test_pages.py $(ARGS)
+
 tiny-study: setup ## the tiny study from end to end, in a temporary copy of the tracked files
 	@copy=$$(mktemp -d) && echo "Tiny study in $$copy" && \
 	git ls-files -z | while IFS= read -r -d '' file; do \
@@ -54,7 +57,8 @@ tiny-study: setup ## the tiny study from end to end, in a temporary copy of the 
 	( cd "$$copy" && export PYTHONPATH="$$copy/workflow" && \
 	  snakemake all --cores 2 --configfile config/tiny.yaml $(ARGS) && \
 	  { [ -s reports/index.html ] || { echo "reports/index.html is missing"; exit 1; }; } && \
-	  snakemake all --configfile config/tiny.yaml --quiet --report report.html ) && \
+	  STEERING_STUDY_PAGES=reports python -m pytest -q tests/scripts/test_pages.py && \
+  snakemake all --configfile config/tiny.yaml --quiet --report report.html ) && \
 	rm -rf "$$copy" && echo "The tiny study runs from end to end." || \
 	{ echo "The tiny study failed; its files are in $$copy" >&2; exit 1; }
 

@@ -1,6 +1,7 @@
 """A study's results as the rules write them, made up: two models, one prompt that is hostile to HTML."""
 
 import importlib.util
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.steering_study.sparsity_frames import sparsity_summaries
 from steering_study.artifacts import read_table, write_json, write_table
 from steering_study.claims import average_claims, judge_claims, read_claims
 from steering_study.measurements import MEASUREMENTS, Setting, averaged_ablations, measure_all
+from steering_study.report.gallery import own_figures, read_gallery
 from steering_study.report.sections import (
     Section,
     figure_paths,
@@ -60,6 +62,12 @@ RULES = (
     "average_claims",
 )
 METHODS = ("dim", "ntp", "random")
+CIRCUIT_METHODS = ("dim", "ntp")
+DOT = b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAG7buVgAAAABJRU5ErkJggg=="
+)  # a PNG of one pixel
+REPORT = read_report(ROOT / "workflow/report/sections.yaml")
+GALLERY = read_gallery(ROOT / "workflow/report/gallery.yaml", REPORT)
 GRID = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0)
 
 
@@ -98,16 +106,21 @@ def fake_study(tmp_path_factory) -> FakeStudy:
     return make_study(tmp_path_factory.mktemp("study"))
 
 
-@pytest.fixture(scope="module")
-def drawn_study(fake_study: FakeStudy, load_script) -> FakeStudy:
-    """The same with the frames and figures of every section, and empty notebooks."""
-    for section in read_report(fake_study.sections).sections:
-        load_script("draw_figures").main(section.name, **draw_arguments(fake_study, section))
+@pytest.fixture(scope="session")
+def drawn_study(tmp_path_factory, load_script) -> FakeStudy:
+    """The same with the frames and figures of every section, empty notebooks, and dots for figures of one model alone."""
+    study = make_study(tmp_path_factory.mktemp("drawn"))
+    for section in REPORT.sections:
+        load_script("draw_figures").main(section.name, **draw_arguments(study, section))
         for suffix in ("ipynb", "html"):
-            path = fake_study.root / notebook_path(section, suffix)
+            path = study.root / notebook_path(section, suffix)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    return fake_study
+    for each in own_figures(GALLERY, REPORT, models=study.models, methods=CIRCUIT_METHODS):
+        for path in map(study.root.joinpath, each.paths):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(DOT)
+    return study
 
 
 @pytest.fixture(scope="session")

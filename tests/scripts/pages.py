@@ -1,11 +1,14 @@
-"""What tests of the report's pages share: a strict reader, and how wide a browser finds a page."""
+"""What tests of the report's pages share: a strict reader, and what a browser finds on a page."""
 
 import json
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -55,42 +58,76 @@ def loaded_by(page: str) -> list[str]:
     return [*Page(page).resources, *re.findall(r"@import|url\((?!#)[^)]*\)", page), *sorted(addresses)]
 
 
-def browse(page: str, width: int, folder: Path, *, script: str) -> str:
-    """Open a page in a frame of some width, as browser windows have a least width of their own.
+@dataclass(frozen=True)
+class Visit:
+    """What a browser found on a page, and what it said about it in its console."""
 
-    Returns:
-        The value of `script`, in which `document` is the page's.
+    found: Any
+    console: list[str]
+
+
+def visit(page: Path, width: int, folder: Path, *, script: str) -> Visit:
+    """Open a page from disk, in a frame of some width, as browser windows have a least width of their own.
+
+    Args:
+        folder: for the browser's profile and the frame.
+        script: body of a function of the page's `document` and `window`; what it returns is found.
     """
     assert BROWSER is not None
-    content = json.dumps(page).replace("</", "<\\/").replace("<!--", "<\\!--")
     (folder / "frame.html").write_text(
         f"""<!doctype html><iframe id="page" style="border: 0; width: {width}px; height: 900px"></iframe><pre id="found"></pre>
         <script>
         const page = document.getElementById("page");
-        const look = document => {{ {script} }};
+        const look = (document, window) => {{ {script} }};
         page.onload = () => {{
-          document.getElementById("found").textContent = "found " + look(page.contentDocument) + ".";
+          const found = JSON.stringify(look(page.contentDocument, page.contentWindow));
+          document.getElementById("found").textContent = "found " + encodeURIComponent(found) + ".";
         }};
-        page.srcdoc = {content};
+        page.src = {json.dumps(page.resolve().as_uri())};
         </script>""",
         "utf-8",
     )
     command = [
         BROWSER,
         *QUIET.split(),
+        "--allow-file-access-from-files",  # the frame may look into the page
+        "--enable-logging=stderr",
         f"--user-data-dir={folder / 'profile'}",
         "--virtual-time-budget=10000",
         "--dump-dom",
         (folder / "frame.html").as_uri(),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     found = re.search(r">found (.*)\.<", done.stdout)
     assert found, done.stderr[-2000:]
-    return found[1]
+    said = [line for line in done.stderr.splitlines() if re.search(r":CONSOLE[:(]", line)]
+    return Visit(json.loads(unquote(found[1])), said)
+
+
+def browse(page: str, width: int, folder: Path, *, script: str) -> Any:
+    """Open the text of a page; the value of `script`."""
+    (folder / "page.html").write_text(page, "utf-8")
+    return visit(folder / "page.html", width, folder, script=script).found
 
 
 def widths_of(page: str, width: int, folder: Path) -> tuple[int, int]:
     """How wide a page is shown in a frame, and how wide it would have to be."""
-    script = "const root = document.documentElement; return `${root.clientWidth} ${root.scrollWidth}`;"
-    shown, needed = map(int, browse(page, width, folder, script=script).split())
+    script = "const root = document.documentElement; return [root.clientWidth, root.scrollWidth];"
+    shown, needed = browse(page, width, folder, script=script)
     return shown, needed
+
+
+def broken_links(page: Path) -> list[str]:
+    """Links of a page that lead to no file beside it, or to an id that an HTML file does not have."""
+    ids: dict[Path, set[str]] = {}
+    broken = []
+    for link in Page(page.read_text("utf-8")).links:
+        name, _, fragment = unquote(link).partition("#")
+        target = (page.parent / name).resolve() if name else page.resolve()
+        if "://" in link or not target.exists():
+            broken.append(link)
+        elif fragment and target.suffix == ".html":
+            if target not in ids:
+                ids[target] = set(Page(target.read_text("utf-8")).ids)
+            broken += [] if fragment in ids[target] else [link]
+    return broken

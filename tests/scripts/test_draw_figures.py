@@ -78,3 +78,22 @@ def test_one_model_is_enough(drawn_study, section, arguments_of, script, tmp_pat
     given = {**arguments_of(alone, section), "frames": [], "figures": [tmp_path / "asr.svg"]}
     script.main("steering", **given)
     assert (tmp_path / "asr.svg").exists()
+
+
+def test_a_model_alone_has_its_own_figure(arguments, script, tmp_path):
+    given = {**arguments, "frames": [], "figures": []}
+
+    def own(model: str) -> list[dict]:
+        return [{"figure": "asr", "model": model, "method": "", "paths": [tmp_path / model / "asr.svg"]}]
+
+    for model in arguments["models"]:
+        script.main("steering", **{**given, "own": own(model)})
+    sizes = {model: (tmp_path / model / "asr.svg").stat().st_size for model in arguments["models"]}
+    both = next(path for path in arguments["figures"] if path.name == "asr.svg").stat().st_size
+    assert all(1000 < size < both for size in sizes.values())
+
+
+def test_a_model_without_rows_gets_words(arguments, script, tmp_path):
+    own = [{"figure": "asr", "model": "another", "method": "", "paths": [tmp_path / "asr.svg"]}]
+    script.main("steering", **{**arguments, "frames": [], "figures": [], "own": own})
+    assert (tmp_path / "asr.svg").stat().st_size > 1000

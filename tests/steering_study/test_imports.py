@@ -90,6 +90,7 @@ LIGHT_SCRIPTS = (
     "write_export",
     "draw_figures",
     "write_report",
+    "write_gallery",
     "describe_run",
 )
 

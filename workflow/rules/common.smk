@@ -11,6 +11,7 @@ from steering_study.digest import code_digest as digest_of
 from steering_study.forecast import describe_plan
 from steering_study.jobs import count_gpus
 from steering_study.plan import planned_jobs
+from steering_study.report.gallery import own_figures, read_gallery
 from steering_study.report.run_page import RUN_FIGURES, RUN_FRAMES, RUN_TITLE
 from steering_study.report.sections import (
     figure_path,
@@ -62,6 +63,9 @@ CONFIG_DIGEST = config_digest(config)
 CLAIMS = "resources/paper/claims.csv"
 SECTIONS = "workflow/report/sections.yaml"
 REPORT = read_report(Path(SECTIONS))
+GALLERY_FILE = "workflow/report/gallery.yaml"
+GALLERY = read_gallery(Path(GALLERY_FILE), REPORT)
+OWN_FIGURES = own_figures(GALLERY, REPORT, models=MODELS, methods=CIRCUIT_METHODS)
 RESULT_TESTS = sorted(map(str, Path("tests/results").glob("*.py")))
 RULE_FILES = sorted(map(str, Path("workflow/rules").glob("*.smk")))
 
@@ -237,6 +241,11 @@ def reported_figures(section):
         )
         for path in figure_paths(section)
     ]
+
+
+def own_figures_of(section):
+    """Figures of a section that show one model alone."""
+    return [figure for figure in OWN_FIGURES if figure.section == section.name]
 
 
 def reported_run_figures():

@@ -1,5 +1,6 @@
 # What did the study find? Needs the summary tables; makes tidy frames, figures, executed notebooks and the page
-# reports/index.html, section by section of workflow/report/sections.yaml, and beside it reports/run.html: how it was run.
+# reports/index.html, section by section of workflow/report/sections.yaml, and beside it reports/gallery.html, by the
+# paper's numbers, and reports/run.html: how it was run.
 
 
 localrules:
@@ -20,6 +21,7 @@ for section in REPORT.sections:
         output:
             frames=frame_paths(section),
             figures=reported_figures(section),
+            own=[path for figure in own_figures_of(section) for path in figure.paths],
         log:
             f"logs/report/{section.name}/draw_figures.log",
         benchmark:
@@ -34,6 +36,10 @@ for section in REPORT.sections:
             models=MODELS,
             tables=list(section.tables),
             published=dict(section.published),
+            own=[
+                {"figure": each.figure, "model": each.model, "method": each.method, "paths": each.paths}
+                for each in own_figures_of(section)
+            ],
             code=code_digest("draw_figures"),
         script:
             "../scripts/draw_figures.py"
@@ -75,6 +81,7 @@ rule write_report:
         sections=SECTIONS,
         template="workflow/report/index.html.j2",
         style="workflow/report/style.css",
+        sort="workflow/report/sort.js",
         cards=collect(rules.resolve_model.output.card, model=MODELS),
         prompts=rules.prepare_prompts.output.prompts,
         rules=RULE_FILES,
@@ -101,10 +108,43 @@ rule write_report:
         "../scripts/write_report.py"
 
 
+rule write_gallery:
+    """The paper's figures and tables by number, each model by itself, and where each comes from."""
+    input:
+        SECTION_TABLES,
+        [path for section in REPORT.sections for path in frame_paths(section)],
+        [path for figure in OWN_FIGURES for path in figure.paths],
+        sections=SECTIONS,
+        gallery=GALLERY_FILE,
+        template="workflow/report/gallery.html.j2",
+        style="workflow/report/style.css",
+        sort="workflow/report/sort.js",
+        rules=RULE_FILES,
+    output:
+        "reports/gallery.html",
+    log:
+        "logs/report/write_gallery.log",
+    benchmark:
+        "logs/benchmarks/report/write_gallery.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        models=MODELS,
+        methods=METHODS,
+        circuit_methods=CIRCUIT_METHODS,
+        code=code_digest("write_gallery"),
+    script:
+        "../scripts/write_gallery.py"
+
+
 rule describe_run:
     """The page on the run: config, models, versions, machine, times, graph of rules, origin of every file."""
     input:
         rules.write_report.output,
+        rules.write_gallery.output,
         SUMMARY_TABLES,
         CIRCUIT_TABLES,
         ATTENTION_TABLES,
@@ -113,6 +153,7 @@ rule describe_run:
         collect(rules.draw_circuit_page.output.page, model=MODELS),
         template="workflow/report/run.html.j2",
         style="workflow/report/style.css",
+        sort="workflow/report/sort.js",
         defaults="config/study.yaml",
         requirements="envs/requirements.in",
         cards=collect(rules.resolve_model.output.card, model=MODELS),
@@ -142,10 +183,12 @@ rule figures:
     """Every figure of the report, as SVG, PNG and PDF under reports/figures/."""
     input:
         [path for section in REPORT.sections for path in figure_paths(section)],
+        [path for figure in OWN_FIGURES for path in figure.paths],
 
 
 rule report:
-    """The report: reports/index.html, with figures and executed notebooks, and reports/run.html."""
+    """The report: reports/index.html, with figures and executed notebooks, reports/gallery.html and reports/run.html."""
     input:
         rules.write_report.output,
+        rules.write_gallery.output,
         rules.describe_run.output.page,

@@ -233,6 +233,7 @@ rule summarise_layers:
 rule check_results:
     """Tests of the results: what must hold between the tables, whatever the numbers are."""
     input:
+        SECTION_TABLES,
         "results/prompts/prompts.parquet",
         collect(
             "results/{model}/{table}.parquet", model=MODELS, table=["asr", "flips", "candidates", "layers"]

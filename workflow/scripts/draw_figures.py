@@ -16,7 +16,12 @@ from steering_study.figures.cosine import plot_cosine
 from steering_study.figures.depth import plot_depth
 from steering_study.figures.dose_response import plot_dose_response
 from steering_study.figures.exact import plot_circuit_text, plot_interchange
-from steering_study.figures.faithfulness import plot_beside, plot_faithfulness, plot_rankings
+from steering_study.figures.faithfulness import (
+    plot_beside,
+    plot_faithfulness,
+    plot_patching_sets,
+    plot_rankings,
+)
 from steering_study.figures.overlap import plot_exchange, plot_overlap
 from steering_study.figures.side_effects import plot_side_effects
 from steering_study.figures.sparsity import (
@@ -26,7 +31,7 @@ from steering_study.figures.sparsity import (
     plot_sparsity,
     plot_variants,
 )
-from steering_study.figures.theme import use_theme
+from steering_study.figures.theme import figure_of_words, model_label, use_theme
 from steering_study.figures.training import plot_training
 from steering_study.figures.value_vectors import plot_attention_maps, plot_concepts, plot_explained
 from steering_study.jobs import job
@@ -34,6 +39,7 @@ from steering_study.report.attention import attention_frames
 from steering_study.report.circuits import circuits_frames
 from steering_study.report.claims import claims_frames
 from steering_study.report.frames import read_tables, write_frame
+from steering_study.report.gallery import rows_where
 from steering_study.report.sections import read_report
 from steering_study.report.sparsity import sparsity_frames
 from steering_study.report.steering import steering_frames
@@ -62,6 +68,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "side_effects": plot_side_effects,
     "faithfulness": plot_faithfulness,
     "rankings": plot_rankings,
+    "patching_sets": plot_patching_sets,
     "exchange": plot_exchange,
     "beside": plot_beside,
     "circuit_text": plot_circuit_text,
@@ -91,6 +98,7 @@ def main(
     published: Mapping[str, Path],
     frames: Sequence[Path],
     figures: Sequence[Path],
+    own: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write every file of `frames` (`<frame>.csv`) and of `figures` (`<figure>.svg`, .png or .pdf).
 
@@ -98,6 +106,7 @@ def main(
         cards: model.json of each model, in the order of `models`.
         tables: files of each table of the section, in the order of `models`.
         published: CSV files of published numbers, by the section's names for them.
+        own: figures of one model alone: figure, model, method (empty: all of them), and paths.
 
     Raises:
         ValueError: if a file is asked for that the section does not have.
@@ -119,6 +128,18 @@ def main(
         for path in figures:
             if path.stem == name:
                 save_figure(figure, path)
+    check_names([path for each in own for path in each["paths"]], exhibits, section)
+    for each in own:
+        where = {key: each[key] for key in ("model", "method") if each[key]}
+        shown = [rows_where(made[frame], where, models=models) for frame in exhibits[each["figure"]].frames]
+        # the first frame holds what the figure is about, the others what stands beside it
+        figure = (
+            FIGURES[each["figure"]](*shown)
+            if len(shown[0])
+            else figure_of_words(f"nothing to show of {model_label(each['model'])}")
+        )
+        for path in each["paths"]:
+            save_figure(figure, path)
 
 
 def check_names(paths: Sequence[Path], known: Mapping[str, object], section: str) -> None:
@@ -139,4 +160,5 @@ if "snakemake" in globals():
             published={name: Path(path) for name, path in snakemake.params.published.items()},
             frames=[Path(path) for path in snakemake.output.frames],
             figures=[Path(path) for path in snakemake.output.figures],
+            own=[{**each, "paths": [Path(path) for path in each["paths"]]} for each in snakemake.params.own],
         )

@@ -1,6 +1,6 @@
 """Write the one page of the report: every figure and table beside the published one, and where it comes from."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
-from steering_study.artifacts import read_json, read_table, rule_of
+from steering_study.artifacts import read_json, read_table
 from steering_study.figures.ablations import (
     table_ablation_means,
     table_ablations,
@@ -18,6 +18,7 @@ from steering_study.figures.ablations import (
 from steering_study.figures.circuit_tables import (
     table_fit,
     table_groups,
+    table_metrics,
     table_minimum,
     table_sets,
     table_shares,
@@ -36,6 +37,7 @@ from steering_study.figures.tables import (
     table_bystanders,
     table_examples,
     table_flips,
+    table_grid,
     table_pairs,
     table_side_effects,
     table_trials,
@@ -58,7 +60,7 @@ from steering_study.report.sections import (
     read_report,
     section_inputs,
 )
-from steering_study.report.sources import Source, function_source, rule_files, rule_source
+from steering_study.report.sources import Source, function_source, makers, rule_files, rule_source
 from steering_study.report.sparsity import sparsity_facts, sparsity_leads
 from steering_study.report.steering import steering_facts, steering_leads
 from steering_study.report.vectors import vectors_facts, vectors_leads
@@ -91,6 +93,7 @@ TABLES: dict[str, Callable[..., Markup]] = {
     "flips": table_flips,
     "examples": table_examples,
     "pairs": table_pairs,
+    "grid": table_grid,
     "trials": table_trials,
     "costs": table_side_effects,
     "bystanders": table_bystanders,
@@ -99,6 +102,7 @@ TABLES: dict[str, Callable[..., Markup]] = {
     "fit": table_fit,
     "groups": table_groups,
     "sets": table_sets,
+    "metrics": table_metrics,
     "table1": table_ablations,
     "ablation_means": table_ablation_means,
     "frozen_examples": table_frozen_examples,
@@ -285,11 +289,6 @@ def show_exhibit(
         method=Link(f"{page}, {heading.replace('-', ' ')}", f"{link(root / page)}#{heading}"),
         files=files,
     )
-
-
-def makers(paths: Iterable[Path]) -> list[str]:
-    """Rules that made the tables, by what the tables themselves say."""
-    return list(dict.fromkeys(map(rule_of, paths)))
 
 
 def linked(source: Source, link: Callable[[Path], str]) -> tuple[Link, Source]:

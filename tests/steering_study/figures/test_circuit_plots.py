@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from tests.steering_study.circuit_frames import circuit_summaries
 
-from steering_study.figures.circuit_drawing import plot_circuits, positions_of
+from steering_study.figures.circuit_drawing import NEGATIVE, POSITIVE, plot_circuits, positions_of
 from steering_study.figures.circuit_tables import (
     table_fit,
     table_groups,
+    table_metrics,
     table_minimum,
     table_sets,
     table_shares,
 )
 from steering_study.figures.exact import plot_circuit_text, plot_interchange
-from steering_study.figures.faithfulness import plot_beside, plot_faithfulness, plot_rankings
+from steering_study.figures.faithfulness import (
+    plot_beside,
+    plot_faithfulness,
+    plot_patching_sets,
+    plot_rankings,
+)
 from steering_study.figures.overlap import plot_exchange, plot_overlap
 from steering_study.report.circuits import circuits_facts, circuits_leads
 
@@ -43,6 +51,7 @@ def words(figure):
     [
         (lambda f: plot_faithfulness(f, PUBLISHED), ["faithfulness"], "minimum-faithful"),
         (plot_rankings, ["faithfulness"], "found on one half"),
+        (plot_patching_sets, ["faithfulness"], "harmful prompts, base text"),
         (plot_beside, ["faithfulness"], "random, twice its size"),
         (plot_exchange, ["faithfulness"], "circuit found with"),
         (plot_overlap, ["overlap"], "edges of the DIM circuit"),
@@ -64,6 +73,7 @@ def test_one_model_and_one_method_draw_as_well(frames):
     for figure in (
         plot_faithfulness(curves, PUBLISHED),
         plot_rankings(curves),
+        plot_patching_sets(curves),
         plot_beside(curves),
         plot_exchange(curves),
         plot_circuits(one("top_edges")),
@@ -96,6 +106,21 @@ def test_tables_hold_their_numbers(frames):
     assert "whole graph" in table_shares(frames["edge_shares"], frames["edge_census"], NO_SHARES)
     assert "queries and keys" in table_groups(frames["interchange"])
     assert "all kinds" in table_fit(frames["interchange_fit"])
+
+
+def test_positions_of_a_metric_are_summed_over_its_patching_sets(frames):
+    printed = pd.DataFrame({"metric": ["logit_difference", "kl_1"], "n_positions": [40473, 2423]})
+    table = table_metrics(frames["completeness"], printed)
+    own = frames["completeness"].query("model == 'pocket-gemma' and method == 'ntp' and metric == 'kl_1'")
+    assert len(own) > 1
+    assert f"<div>{own['n_positions'].sum():,}</div>" in table
+    assert table.count("40,473") == 1  # beside DIM alone
+    assert table.count('scope="rowgroup"') == 2  # the methods of a metric stand together
+
+
+def test_what_carries_and_what_works_against_differ_without_colour():
+    grey = [to_rgb(colour) @ np.array([0.299, 0.587, 0.114]) for colour in (POSITIVE, NEGATIVE)]
+    assert abs(grey[0] - grey[1]) > 0.3
 
 
 def test_leads_and_facts_name_the_smallest_circuits(frames):

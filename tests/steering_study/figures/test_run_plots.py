@@ -13,7 +13,7 @@ from tests.steering_study.run_jobs import small_study
 from steering_study.figures.rule_graph import BOX, GAP, LINE, MOST, place_nodes, plot_rule_graph
 from steering_study.figures.rule_times import plot_rule_times
 from steering_study.figures.run_tables import table_cards, table_files, table_rule_times, table_spread
-from steering_study.figures.theme import PART_COLOURS
+from steering_study.figures.theme import PART_COLOURS, part_label, part_number
 from steering_study.report.run_graph import rule_graph
 
 TIMES = pd.DataFrame(
@@ -71,7 +71,7 @@ def test_graph_shows_every_stage_with_its_jobs():
     figure = plot_rule_graph(stages, links)
     figure.canvas.draw()
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert {"prepare", "generate", "sweep: dim × 1", "test × 2"} <= set(texts)
+    assert {"prepare", "generate", "4 · sweep: dim × 1", "4 · test × 2"} <= set(texts)
     assert len(figure.axes[0].findobj(FancyBboxPatch)) == len(stages)
 
 
@@ -89,17 +89,20 @@ def test_words_stay_in_their_boxes():
 
 
 def test_parts_differ_without_colour():
-    from matplotlib.colors import to_rgb
-
-    grey = [np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) for colour in PART_COLOURS.values()]
-    assert min(abs(a - b) for a, b in pairwise(grey)) > 0.15
+    labels = [part_label(part) for part in PART_COLOURS]
+    assert labels[:2] == ["1 prompts", "2 models"]
+    assert len({part_number(part) for part in PART_COLOURS}) == len(PART_COLOURS)
+    assert part_number("somebody's") == "+"
+    stages, links = rule_graph(small_study())
+    (legend,) = plot_rule_graph(stages, links).legends
+    assert "4 steering" in [text.get_text() for text in legend.get_texts()]
 
 
 def test_times_leave_out_what_was_not_measured():
     figure = plot_rule_times(TIMES)
     figure.canvas.draw()
     ax = figure.axes[0]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["generate", "judge"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["generate  4", "judge  4"]
     assert [bar.get_width() for bar in ax.patches] == [90.0, 3.0]
     assert any("90\N{NO-BREAK SPACE}s (4 jobs)" in text.get_text() for text in ax.texts)
 

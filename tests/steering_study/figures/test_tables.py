@@ -13,7 +13,9 @@ from steering_study.figures.tables import (
     table_bystanders,
     table_examples,
     table_flips,
+    table_grid,
 )
+from steering_study.report.vectors import search_grid
 from steering_study.table_schemas import TABLES
 
 ASR = pd.DataFrame(
@@ -183,3 +185,32 @@ def test_bystanders_show_steered_and_unsteered_shares():
     assert cells[:2] == ["DIM|", "borderline harmless|"]
     assert cells[3] == "10 % [4, 21]|unsteered 30 %|"
     assert cells[4:] == ["2 %|unsteered 0 %|", "6 %|unsteered 4 %|", "50|"]
+
+
+def test_the_grid_stands_beside_the_published_one():
+    trials = pd.DataFrame(
+        [("pocket-llama", "po", 0.04, 12, 4, 42, 0.02, False), ("pocket-llama", "po", 0.1, 12, 4, 42, 0.02, True),
+         ("pocket-llama", "ntp", 0.04, 12, 4, 42, float("nan"), True)],
+        columns=["model", "method", "learning_rate", "batch_size", "epochs", "seed", "phi", "selected"],
+    )  # fmt: skip
+    printed = pd.DataFrame(
+        {
+            "method": ["po"] * 2 + ["ntp"],
+            "setting": ["phi", "phi", "batch_size"],
+            "tried": [2e-2, 1e-5, 6.0],
+        }
+    )
+    table = Rows(table_grid(search_grid(trials), printed)).rows
+    rows = [[cell.rstrip("|") for cell in row] for row in table if len(row) > 1]
+    assert rows == [
+        ["setting", "tried here", "pocket-llama|selected", "published"],
+        ["learning rate", "0.04", "0.04", "–"],
+        ["batch", "12", "12", "6"],
+        ["epochs", "4", "4", "–"],
+        ["seed", "42", "42", "–"],
+        ["learning rate", "0.04, 0.1", "0.1", "–"],
+        ["batch", "12", "12", "–"],
+        ["epochs", "4", "4", "–"],
+        ["seed", "42", "42", "–"],
+        ["φ", "0.02", "0.02", "0.00001, 0.02"],
+    ]

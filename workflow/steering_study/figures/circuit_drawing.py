@@ -13,7 +13,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from steering_study.figures import theme
 
-POSITIVE, NEGATIVE = "#2b5fa8", "#c1351f"
+POSITIVE, NEGATIVE = "#1d4788", "#ec8a72"  # dark and light, for print without colour
 INTO = {"attn_q": ":", "attn_k": "--", "attn_v": "-", "mlp": "-", "lm_head": "-"}
 
 
@@ -24,7 +24,8 @@ def plot_circuits(edges: pd.DataFrame) -> Figure:
         edges: the table `top_edges`.
     """
     models, methods = theme.models_in(edges), theme.methods_in(edges)
-    figure = Figure(figsize=(theme.WIDTH, 3.3 * len(models) + 0.5), layout="constrained")
+    height = 3.3 if len(methods) > 1 else 4.6  # of a row; a drawing alone has the whole width
+    figure = Figure(figsize=(theme.WIDTH, height * len(models) + 0.5), layout="constrained")
     axes = figure.subplots(len(models), len(methods), squeeze=False)
     for row, model in enumerate(models):
         of_model = edges.loc[edges["model"] == model]

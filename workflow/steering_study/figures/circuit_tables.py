@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pandas as pd
 from markupsafe import Markup
 
@@ -91,6 +93,31 @@ def table_sets(completeness: pd.DataFrame, published: pd.DataFrame) -> Markup:
     return html_table(header, rows, groups=groups, kind="numbers")
 
 
+def table_metrics(completeness: pd.DataFrame, published: pd.DataFrame) -> Markup:
+    """Table 9: response positions that each metric counts, the four patching sets together."""
+    models = theme.models_in(completeness)
+    header = ["method", *(f"{theme.model_label(model)}\npositions" for model in models)]
+    header += ["Gemma 2 2B, DIM\npublished"]
+    printed = published.set_index("metric")["n_positions"]
+    keys = ["metric", "method", "model"]
+    sums = completeness.groupby(keys, sort=False)[["n_positions", "n_tokens"]].sum().reset_index()
+    rows, groups = [], []
+    for metric, method in product(theme.in_order(sums["metric"], METRIC_LABELS), theme.methods_in(sums)):
+        here = sums.loc[(sums["metric"] == metric) & (sums["method"] == method)].set_index("model")
+        theirs = method == "dim" and metric in printed.index
+        rows.append(
+            [
+                Cell(theme.method_label(method)),
+                *(_positions_cell(here, model) for model in models),
+                Cell(f"{printed[metric]:,}", value=float(printed[metric]), kind="published")
+                if theirs
+                else Cell("", kind="published"),
+            ]
+        )
+        groups.append(METRIC_LABELS[metric])
+    return html_table(header, rows, groups=groups, kind="numbers")
+
+
 def table_shares(shares: pd.DataFrame, census: pd.DataFrame, published: pd.DataFrame) -> Markup:
     """Tables 5 to 8: kinds of node at both ends of the edges of the graph, the circuits and their top edges."""
     printed = theme.in_order(published["published_model"], theme.MODEL_LABELS)
@@ -163,6 +190,13 @@ def table_fit(fit: pd.DataFrame) -> Markup:
     return html_table(
         header, rows, groups=[theme.model_label(model) for model in fit["model"]], kind="numbers"
     )
+
+
+def _positions_cell(sums: pd.DataFrame, model: str) -> Cell:
+    if model not in sums.index:
+        return Cell("")
+    counted, of = sums.loc[model, "n_positions"], sums.loc[model, "n_tokens"]
+    return Cell(f"{counted:,}", note=f"{percent(counted / of)} of {of:,}", value=float(counted))
 
 
 def _percent_cell(values: pd.Series, name: str, *, kind: str = "") -> Cell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -85,19 +86,33 @@ def plot_faithfulness(curves: pd.DataFrame, published: pd.DataFrame) -> Figure:
 
 
 def plot_rankings(curves: pd.DataFrame) -> Figure:
-    """Faithfulness, mean of the test sets, of circuits ranked in every way; a panel a model and method.
+    """Faithfulness, mean of the test sets, of circuits ranked by size or sign of the score, or by another metric.
 
     Args:
         curves: the table `faithfulness`.
     """
+    return _plot_ways(curves, [name for name in RANKING_LABELS if name not in SETS])
+
+
+def plot_patching_sets(curves: pd.DataFrame) -> Figure:
+    """Faithfulness, mean of the test sets, of circuits found on all four patching sets, or on one alone.
+
+    Args:
+        curves: the table `faithfulness`.
+    """
+    return _plot_ways(curves, ["own", *SETS])
+
+
+def _plot_ways(curves: pd.DataFrame, ways: Sequence[str]) -> Figure:
+    """Curves of some rankings; a panel a model and method."""
     table = curves.assign(ranking=curves["kind"].where(curves["kind"] != "by_metric", curves["metric"]))
-    table = table.loc[table["ranking"].isin(RANKING_LABELS)]
+    table = table.loc[table["ranking"].isin(ways)]
     keys = ["model", "vector_method", "ranking", "nominal_edges"]
     mean = table.groupby(keys, sort=False)[["share_of_edges", "faithfulness"]].mean().reset_index()
     models, methods = theme.models_in(mean), _methods(mean, "vector_method")
-    figure = Figure(figsize=(theme.WIDTH, 2.2 * len(models) + 1.3), layout="constrained")
+    figure = Figure(figsize=(theme.WIDTH, 2.2 * len(models) + 1.0), layout="constrained")
     axes = figure.subplots(len(models), len(methods), squeeze=False, sharey=True, sharex=True)
-    known = [name for name in RANKING_LABELS if name in set(mean["ranking"])]
+    known = [name for name in ways if name in set(mean["ranking"])]
     for row, model in enumerate(models):
         for column, method in enumerate(methods):
             ax = axes[row, column]

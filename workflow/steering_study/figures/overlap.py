@@ -21,9 +21,7 @@ def plot_overlap(overlap: pd.DataFrame) -> Figure:
     methods = theme.in_order(overlap["method_a"], theme.METHOD_LABELS)
     pairs = list(combinations(methods, 2))
     if not pairs:
-        figure = Figure(figsize=(theme.WIDTH, 0.6))
-        figure.text(0.5, 0.5, "one method: no circuits to compare", ha="center", va="center", fontsize=9)
-        return figure
+        return theme.figure_of_words("one method: no circuits to compare")
     figure = Figure(figsize=(theme.WIDTH, 2.6 * len(models)), layout="constrained")
     axes = figure.subplots(len(models), len(pairs), squeeze=False)
     for row, model in enumerate(models):

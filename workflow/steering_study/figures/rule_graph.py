@@ -36,7 +36,7 @@ Row = list[Hashable]  # of nodes, and of passing edges as (source, target, row)
 
 
 def plot_rule_graph(stages: pd.DataFrame, links: pd.DataFrame) -> Figure:
-    """A box a rule, with its jobs, in the colour of its part; lines lead down to what needs its files.
+    """A box a rule, with its jobs, in the colour and with the number of its part; lines lead down to what needs its files.
 
     Args:
         stages: columns stage, rule, part, detail, jobs.
@@ -63,7 +63,12 @@ def plot_rule_graph(stages: pd.DataFrame, links: pd.DataFrame) -> Figure:
         _draw_box(ax, stage, (unit * column, STEP * row), width=unit * BOX)
     parts = theme.in_order(stages["part"], theme.PART_COLOURS)
     key = [
-        Patch(facecolor=theme.part_colour(part), edgecolor=theme.INK, linewidth=0.6, label=part)
+        Patch(
+            facecolor=theme.part_colour(part),
+            edgecolor=theme.INK,
+            linewidth=0.6,
+            label=theme.part_label(part),
+        )
         for part in parts
     ]
     figure.legend(handles=key, loc="lower center", ncols=min(len(key), 5))
@@ -216,7 +221,8 @@ def _draw_box(ax: Axes, stage: Mapping[str, object], middle: Place, *, width: fl
         zorder=3,
     )
     ax.add_patch(box)
-    lines = ((str(stage["rule"]), -0.065, 6.5), (f"{stage['detail']} × {stage['jobs']}".strip(), 0.08, 6.0))
+    number, jobs = theme.part_number(str(stage["part"])), f"{stage['detail']} × {stage['jobs']}".strip()
+    lines = ((str(stage["rule"]), -0.065, 6.5), (f"{number} · {jobs}", 0.08, 6.0))
     for text, below, largest in lines:
         size = min(largest, 72 * (width - pad) / (LETTER * len(text)))
         ax.text(

@@ -27,13 +27,19 @@ def plot_rule_times(times: pd.DataFrame) -> Figure:
         jobs = f"{row['measured']} job{'' if row['measured'] == 1 else 's'}"
         text = f" {duration(row['total_seconds'])} ({jobs})"
         ax.text(row["total_seconds"], line, text, va="center", ha="left", fontsize=6.8)
-    ax.set_yticks(lines, list(shown["rule"]), fontsize=7)
+    names = [f"{row['rule']}  {theme.part_number(row['part'])}" for row in shown.to_dict("records")]
+    ax.set_yticks(lines, names, fontsize=7)
     ax.set_ylim(len(shown) - 0.4, -0.6)
     ax.set_xlim(0, 1.18 * max(shown["total_seconds"], default=1.0))
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel("wall time of all jobs of a rule (s)")
     key = [
-        Patch(facecolor=theme.part_colour(part), edgecolor=theme.INK, linewidth=0.5, label=part)
+        Patch(
+            facecolor=theme.part_colour(part),
+            edgecolor=theme.INK,
+            linewidth=0.5,
+            label=theme.part_label(part),
+        )
         for part in parts
     ]
     if key:

@@ -186,6 +186,33 @@ def table_trials(trials: pd.DataFrame) -> Markup:
     return html_table(header, rows, groups=groups, kind="numbers")
 
 
+def table_grid(grid: pd.DataFrame, published: pd.DataFrame) -> Markup:
+    """Table 4: values that the search tried, the selected one of each model, and the published values."""
+    models = theme.models_in(grid)
+    header = ["setting", "tried here", *(f"{theme.model_label(model)}\nselected" for model in models)]
+    header += ["published"]
+    rows, groups = [], []
+    for method in theme.methods_in(pd.concat([grid[["method"]], published[["method"]]])):
+        for setting, label in _SETTINGS.items():
+            here, there = (
+                frame.loc[(frame["method"] == method) & (frame["setting"] == setting)]
+                for frame in (grid, published)
+            )
+            if here.empty and there.empty:
+                continue
+            chosen = here.loc[here["is_chosen"]]
+            rows.append(
+                [
+                    Cell(label),
+                    _values_cell(here["tried"]),
+                    *(_values_cell(chosen.loc[chosen["model"] == model, "tried"]) for model in models),
+                    _values_cell(there["tried"], kind="published"),
+                ]
+            )
+            groups.append(theme.method_label(method))
+    return html_table(header, rows, groups=groups, kind="numbers")
+
+
 def table_side_effects(side_effects: pd.DataFrame) -> Markup:
     """Side effects of each method at its own coefficient and at the matched flip rate."""
     header = [
@@ -250,7 +277,20 @@ def table_bystanders(bystanders: pd.DataFrame) -> Markup:
     return html_table(header, rows, groups=groups, kind="numbers")
 
 
+_SETTINGS = {
+    "learning_rate": "learning rate",
+    "batch_size": "batch",
+    "epochs": "epochs",
+    "seed": "seed",
+    "phi": "φ",
+}
 _ORIGINS = {"asked": "asked for in the prompt", "steered": "brought about by DIM"}
+
+
+def _values_cell(values: pd.Series, *, kind: str = "") -> Cell:
+    """Distinct numbers in rising order."""
+    distinct = sorted(set(values))
+    return Cell(", ".join(f"{value:.8f}".rstrip("0").rstrip(".") for value in distinct) or "–", kind=kind)
 
 
 def _unsteered(share: float) -> str:

@@ -8,6 +8,7 @@ from zlib import crc32
 
 import pandas as pd
 import seaborn as sns
+from matplotlib.figure import Figure
 
 # Lightness rises down the list, so that the methods stay apart without colour.
 METHOD_COLOURS = {
@@ -27,7 +28,7 @@ METHOD_LABELS = {
     "random": "random direction",
     "shuffled": "shuffled DIM",
 }
-# Parts of the workflow, by file of rules; neighbours in this order differ in lightness, for print without colour.
+# Parts of the workflow, by file of rules; figures print the number of a part beside its colour, for print without it.
 PART_COLOURS = {
     "prompts": "#f4efe1",
     "models": "#b9b6ab",
@@ -104,6 +105,13 @@ def use_theme() -> None:
     )
 
 
+def figure_of_words(words: str) -> Figure:
+    """What stands where there is nothing to draw."""
+    figure = Figure(figsize=(WIDTH, 0.6))
+    figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=9)
+    return figure
+
+
 def colour_of(method: str) -> str:
     """Colour of a method: its own, or a spare one that its name decides."""
     spare = SPARE_COLOURS[crc32(method.encode()) % len(SPARE_COLOURS)]
@@ -113,6 +121,16 @@ def colour_of(method: str) -> str:
 def part_colour(part: str) -> str:
     """Colour of a part of the workflow; white for one that a user adds."""
     return PART_COLOURS.get(part, "#ffffff")
+
+
+def part_number(part: str) -> str:
+    """Number of a part of the workflow; a plus for one that a user adds."""
+    return str(list(PART_COLOURS).index(part) + 1) if part in PART_COLOURS else "+"
+
+
+def part_label(part: str) -> str:
+    """Name of a part of the workflow with its number."""
+    return f"{part_number(part)} {part}"
 
 
 def markers_of(models: Sequence[str]) -> dict[str, str]:

@@ -38,6 +38,7 @@ def circuits_frames(
             ["model", "share_of_edges", "faithfulness"]
         ],
         "published_shares": published["shares"].rename(columns={"model": "published_model"}),
+        "published_metrics": _published_metrics(published["metrics"]),
         "published_sets": pd.DataFrame(
             {
                 "published_model": sets["model"],
@@ -48,6 +49,15 @@ def circuits_frames(
             }
         ),
     }
+
+
+def _published_metrics(printed: pd.DataFrame) -> pd.DataFrame:
+    """Table 9 as printed, under our names of the metrics."""
+    names = [
+        f"kl_{threshold:g}" if metric == "directional_kl" else metric
+        for metric, threshold in zip(printed["metric"], printed["threshold"], strict=True)
+    ]
+    return pd.DataFrame({"metric": names, "n_positions": printed["positions"]})
 
 
 def circuits_leads(frames: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -54,6 +54,14 @@ FRAMES: dict[str, dict[str, str]] = {
     "cosine": {"model": "string", **TABLES["cosine"]},
     "trials": {"model": "string", **TABLES["trials"]},
     "training": {"model": "string", **TABLES["training"]},
+    "search_grid": {
+        "model": "string",
+        "method": "string",
+        "setting": "string",  # a column of trials
+        "tried": "float64",  # one value of it
+        "is_chosen": "bool",  # by the selected trial
+    },
+    "published_grid": {"method": "string", "setting": "string", "tried": "float64"},
     "pair_counts": {
         "model": "string",
         "label": "string",
@@ -92,6 +100,7 @@ FRAMES: dict[str, dict[str, str]] = {
         "n": "int64",
         "n_positions": "int64",
     },
+    "published_metrics": {"metric": "string", "n_positions": "int64"},
     **{
         table: {"model": "string", **TABLES[table]}
         for table in ("ablations", "nodes", "svv_tokens", "svv_concepts", "attention_maps")

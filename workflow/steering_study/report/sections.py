@@ -7,7 +7,7 @@ path from here, so that the list of a section's tables, figures and captions sta
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -115,7 +115,7 @@ def read_report(path: Path) -> Report:
         ValueError: if a key is unknown or missing, or a name is used that is not defined.
     """
     value = yaml.safe_load(path.read_text("utf-8"))
-    return _build(Report, value, path.name, sections=lambda each, at: _section(each, at))
+    return read_record(Report, value, path.name, sections=lambda each, at: _section(each, at))
 
 
 def section_inputs(section: Section, models: Sequence[str], methods: Sequence[str]) -> dict[str, list[str]]:
@@ -154,14 +154,14 @@ def notebook_parameters(section: Section) -> dict[str, str]:
 
 
 def _section(value: Any, at: str) -> Section:
-    section = _build(
+    section = read_record(
         Section,
         value,
         at,
         tables=lambda tables, where: {
-            name: _build(TableSource, each, f"{where}.{name}") for name, each in tables.items()
+            name: read_record(TableSource, each, f"{where}.{name}") for name, each in tables.items()
         },
-        exhibits=lambda each, where: _build(
+        exhibits=lambda each, where: read_record(
             Exhibit, each, where, kind=lambda kind, at: _known(kind, get_args(Kind), at)
         ),
     )
@@ -180,13 +180,18 @@ def _section(value: Any, at: str) -> Section:
     return section
 
 
-def _build(cls: Any, value: Any, at: str, **readers: Any) -> Any:
-    """A dataclass from a mapping with exactly its fields; lists become tuples, `readers` make nested parts."""
+def read_record(cls: Any, value: Any, at: str, **readers: Any) -> Any:
+    """A dataclass from a mapping with its fields and no other keys; lists become tuples, `readers` make nested parts.
+
+    Raises:
+        ValueError: if a key is unknown, or one without a default is missing.
+    """
     if not isinstance(value, Mapping):
         raise ValueError(f"{at} is {value!r}, expected a mapping")
     expected = [field.name for field in fields(cls)]
-    if set(value) != set(expected):
-        missing, extra = sorted(set(expected) - set(value)), sorted(set(value) - set(expected))
+    needed = {field.name for field in fields(cls) if field.default is field.default_factory is MISSING}
+    missing, extra = sorted(needed - set(value)), sorted(set(value) - set(expected))
+    if missing or extra:
         raise ValueError(
             f"{at}: missing keys {missing}, unknown keys {extra}; expected {', '.join(expected)}"
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from os.path import relpath
 from pathlib import Path
 
+from steering_study.artifacts import rule_of
 from steering_study.report.sections import Report
 
 WORKFLOW = Path(__file__).parents[2]
@@ -80,3 +81,12 @@ def rule_source(rule: str, files: Iterable[Path]) -> Source:
     raise ValueError(
         f"a table says that rule {rule!r} made it, which workflow/rules does not have; delete results/ and run again"
     )
+
+
+def makers(paths: Iterable[Path]) -> list[str]:
+    """Rules that made the tables, by what the tables themselves say.
+
+    Raises:
+        ValueError: if one does not say it.
+    """
+    return list(dict.fromkeys(map(rule_of, paths)))

@@ -11,6 +11,8 @@ from steering_study.figures import theme
 from steering_study.figures.words import listing, percent, signed, span
 from steering_study.report.sections import MADE_WITHOUT_TRAINING
 
+SEARCHED = ("learning_rate", "batch_size", "epochs", "seed", "phi")  # settings of a trial
+
 
 def vectors_frames(
     tables: Mapping[str, pd.DataFrame],
@@ -28,6 +30,8 @@ def vectors_frames(
         "cosine": tables["cosine"],
         "trials": tables["trials"],
         "training": tables["training"],
+        "search_grid": search_grid(tables["trials"]),
+        "published_grid": published["grid"],
         "pair_counts": count_pairs(tables["pairs"]),
     }
 
@@ -36,6 +40,16 @@ def count_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     """How many contrast pairs each model kept, and why it dropped the others."""
     keys = ["model", "label", "split", "origin", "reason"]
     return pairs.groupby(keys, sort=False).size().rename("n").reset_index()
+
+
+def search_grid(trials: pd.DataFrame) -> pd.DataFrame:
+    """Every value that the search tried of each setting, and which of them the selected trial has."""
+    long = trials.melt(
+        id_vars=["model", "method", "selected"], value_vars=SEARCHED, var_name="setting", value_name="tried"
+    ).dropna(subset="tried")
+    keys = ["model", "method", "setting", "tried"]
+    chosen = long.groupby(keys, sort=False)["selected"].any().rename("is_chosen").reset_index()
+    return chosen.astype({"tried": float, "is_chosen": bool})
 
 
 def vectors_leads(frames: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -28,7 +28,7 @@ rule train_bundled_model:
     params:
         shape=lambda wildcards: study.pocket["shapes"][wildcards.pocket],
         plan=lambda wildcards: {**study.pocket["plan"], **study.pocket["plans"][wildcards.pocket]},
-        mixture=study.pocket["mixture"],
+        mixture=lambda wildcards: {**study.pocket["mixture"], **study.pocket["mixtures"][wildcards.pocket]},
         code=code_digest("train_bundled_model"),
     script:
         "../scripts/train_bundled_model.py"

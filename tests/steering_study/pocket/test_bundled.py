@@ -36,7 +36,7 @@ def test_manifest_holds_the_settings_of_the_config(name, settings: dict[str, Any
     assert made_with == {
         "shape": settings["shapes"][name],
         "plan": {**settings["plan"], **settings["plans"][name]},
-        "mixture": settings["mixture"],
+        "mixture": {**settings["mixture"], **settings["mixtures"][name]},
     }
 
 

@@ -58,7 +58,7 @@ tiny-study: setup ## the tiny study from end to end, in a temporary copy of the 
 	  snakemake all --cores 2 --configfile config/tiny.yaml $(ARGS) && \
 	  { [ -s reports/index.html ] || { echo "reports/index.html is missing"; exit 1; }; } && \
 	  STEERING_STUDY_PAGES=reports python -m pytest -q tests/scripts/test_pages.py && \
-  snakemake all --configfile config/tiny.yaml --quiet --report report.html ) && \
+	  snakemake all --configfile config/tiny.yaml --quiet --report report.html ) && \
 	rm -rf "$$copy" && echo "The tiny study runs from end to end." || \
 	{ echo "The tiny study failed; its files are in $$copy" >&2; exit 1; }
 

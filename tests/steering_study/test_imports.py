@@ -16,7 +16,18 @@ PACKAGE = "steering_study"
 ROOT = Path(steering_study.__file__).parent
 SCRIPTS = ROOT.parent / "scripts"
 
-PURE = {"ablations", "graph", "blocks", "metrics", "circuits", "ov", "sparsify", "overlap", "stats"}
+PURE = {
+    "conditions",
+    "ablations",
+    "graph",
+    "blocks",
+    "metrics",
+    "circuits",
+    "ov",
+    "sparsify",
+    "overlap",
+    "stats",
+}
 MODEL_LAYER = {
     "runs",
     "likelihoods",

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steering_study.artifacts import read_json, read_table, read_tensors, write_table
+from steering_study.conditions import BYSTANDERS
 from steering_study.generation import read_vector
 from steering_study.jobs import job
 from steering_study.models import read_model
 from steering_study.prompts import render_chat
-from steering_study.side_effects import BYSTANDERS, forced_costs
+from steering_study.side_effects import forced_costs
 from steering_study.summaries import summarise_side_effects
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from steering_study.conditions import CONDITION_OF_LABEL
 from steering_study.hooks import Steering
-from steering_study.judges.panel import CONDITION_OF_LABEL, normal_prompts
+from steering_study.judges.panel import normal_prompts
 from steering_study.likelihoods import response_logprobs
 from steering_study.models import ChatModel
 from steering_study.prompts import render_chat

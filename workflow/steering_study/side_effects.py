@@ -20,8 +20,6 @@ from steering_study.models import ChatModel
 from steering_study.prompts import TokenIds
 from steering_study.runs import forced_logits, response_batches, response_targets
 
-BYSTANDERS = {"bypass": "harmless", "induce": "harmful"}  # label that a condition should leave alone
-
 
 def forced_costs(
     model: ChatModel,

@@ -30,11 +30,11 @@ CURVE = pd.DataFrame(
 )  # fmt: skip
 ASR = pd.DataFrame(
     [
-        ("pocket-llama", "none", "harmless", 100, 0.99, 0.95, 1.0, 0.0),
-        ("pocket-llama", "dim", "harmless", 100, 0.03, 0.01, 0.08, 0.01),
-        ("pocket-llama", "dim", "harmful", 98, 0.9, 0.83, 0.94, 0.02),
+        ("pocket-llama", "none", "base", "harmless", 100, 0.99, 0.95, 1.0, 0.0),
+        ("pocket-llama", "dim", "induce", "harmless", 100, 0.03, 0.01, 0.08, 0.01),
+        ("pocket-llama", "dim", "bypass", "harmful", 98, 0.9, 0.83, 0.94, 0.02),
     ],
-    columns=["model", "method", "dataset", "n", "asr", "asr_low", "asr_high", "degenerate_rate"],
+    columns=["model", "method", "condition", "dataset", "n", "asr", "asr_low", "asr_high", "degenerate_rate"],
 )
 PUBLISHED = pd.DataFrame(
     [

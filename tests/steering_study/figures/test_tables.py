@@ -20,11 +20,11 @@ from steering_study.table_schemas import TABLES
 
 ASR = pd.DataFrame(
     [
-        ("pocket-llama", "none", "harmless", 100, 0.99, 0.95, 1.0, 0.0),
-        ("pocket-llama", "dim", "harmless", 100, 0.03, 0.01, 0.08, 0.01),
-        ("pocket-gemma", "dim", "harmless", 90, 0.1, 0.05, 0.18, 0.02),
+        ("pocket-llama", "none", "base", "harmless", 100, 0.99, 0.95, 1.0, 0.0),
+        ("pocket-llama", "dim", "induce", "harmless", 100, 0.03, 0.01, 0.08, 0.01),
+        ("pocket-gemma", "dim", "induce", "harmless", 90, 0.1, 0.05, 0.18, 0.02),
     ],
-    columns=["model", "method", "dataset", "n", "asr", "asr_low", "asr_high", "degenerate_rate"],
+    columns=["model", "method", "condition", "dataset", "n", "asr", "asr_low", "asr_high", "degenerate_rate"],
 ).assign(judge="phrases")
 ERRORS = pd.DataFrame(
     [

@@ -3,6 +3,7 @@ from itertools import combinations
 import matplotlib
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.colors import to_rgb
 
 from steering_study.figures import theme
@@ -49,3 +50,16 @@ def test_theme_makes_saved_files_repeatable():
     with matplotlib.rc_context():
         theme.use_theme()
         assert matplotlib.rcParams["svg.hashsalt"] == "steering-study"
+
+
+def test_goal_of_prompts_follows_from_how_they_are_steered_whatever_they_are_called():
+    table = pd.DataFrame(
+        {
+            "dataset": ["mine", "mine", "theirs", "base only"],
+            "condition": ["base", "induce", "bypass", "base"],
+        }
+    )
+    assert theme.goal_of(table, "mine") == "goal: lower"
+    assert theme.goal_of(table, "theirs") == "goal: higher"
+    with pytest.raises(ValueError, match="base only prompts are steered in no condition"):
+        theme.goal_of(table, "base only")

@@ -150,7 +150,7 @@ def table_ablations(ablations: pd.DataFrame, published: pd.DataFrame) -> Markup:
                     *(_printed_cell(there, model) for model in printed),
                 ]
             )
-            groups.append(f"{theme.dataset_label(dataset)} prompts, {theme.goal_of(dataset)}")
+            groups.append(f"{theme.dataset_label(dataset)} prompts, {theme.goal_of(ours, dataset)}")
     return html_table(header, rows, groups=groups, kind="numbers")
 
 

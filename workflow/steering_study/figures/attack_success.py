@@ -74,7 +74,7 @@ def _draw_panel(
 
 def _dataset_label(panel: pd.DataFrame, dataset: str) -> str:
     n = span(panel.loc[panel["dataset"] == dataset, "n"])
-    return f"{theme.dataset_label(dataset)}\n{theme.goal_of(dataset)}\nn = {n}"
+    return f"{theme.dataset_label(dataset)}\n{theme.goal_of(panel, dataset)}\nn = {n}"
 
 
 def _published_markers(beside: pd.DataFrame) -> dict[str, str]:

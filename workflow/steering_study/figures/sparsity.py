@@ -65,7 +65,9 @@ def plot_sparsity(curves: pd.DataFrame, published: pd.DataFrame, families: pd.Da
         ax.yaxis.set_major_formatter(PercentFormatter(1))
     _sparsity_axes(figure, min(_kept(curves).min(), _kept(printed).min() if len(printed) else 100))
     for ax, _, (_, _, dataset) in panels[: len(theme.datasets_in(curves))]:
-        ax.set_title(f"{theme.dataset_label(dataset)} prompts\n{theme.goal_of(dataset)}", fontsize=8.5)
+        ax.set_title(
+            f"{theme.dataset_label(dataset)} prompts\n{theme.goal_of(curves, dataset)}", fontsize=8.5
+        )
     handles = [
         *_criterion_handles(curves),
         Line2D([], [], color=theme.FAINT, marker="x", markersize=4, linestyle="none", label="degenerate (gradient)"),

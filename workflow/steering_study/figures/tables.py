@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup
 
+from steering_study.conditions import TARGET
 from steering_study.figures import theme
 from steering_study.figures.judge_words import error_words
 from steering_study.figures.words import percent, rate, signed
@@ -80,7 +81,7 @@ def table_asr(asr: pd.DataFrame, published: pd.DataFrame, judge_errors: pd.DataF
     rows, groups = [], []
     for dataset in theme.datasets_in(asr):
         (judge,) = asr.loc[asr["dataset"] == dataset, "judge"].unique()
-        error = error_words(judge_errors, judge, theme.label_of(dataset))
+        error = error_words(judge_errors, judge, TARGET[theme.condition_of(asr, dataset)])
         for method in theme.methods_in(asr.loc[asr["dataset"] == dataset]):
             here = asr.loc[(asr["dataset"] == dataset) & (asr["method"] == method)].set_index("model")
             there = published.loc[(published["dataset"] == dataset) & (published["method"] == method)]
@@ -88,7 +89,7 @@ def table_asr(asr: pd.DataFrame, published: pd.DataFrame, judge_errors: pd.DataF
             ours = [_asr_cell(here, model) for model in models]
             theirs = [_published_cell(there, name) for name in printed]
             rows.append([Cell(theme.method_label(method)), *ours, *theirs])
-            groups.append(f"{theme.dataset_label(dataset)} prompts, {theme.goal_of(dataset)}\n{error}")
+            groups.append(f"{theme.dataset_label(dataset)} prompts, {theme.goal_of(asr, dataset)}\n{error}")
     return html_table(header, rows, groups=groups, kind="numbers")
 
 

@@ -53,7 +53,6 @@ DATASET_LABELS = {
     "jailbreakbench": "JailbreakBench",
     "strongreject": "StrongREJECT",
 }
-HARMLESS = ("harmless", "borderline_safe", "alpaca")
 CONDITION_LABELS = {
     "induce": "harmless prompts become refused",
     "bypass": "harmful prompts become answered",
@@ -176,11 +175,18 @@ def dataset_label(dataset: str) -> str:
     return DATASET_LABELS.get(dataset, dataset)
 
 
-def label_of(dataset: str) -> str:
-    """Whether the prompts of a dataset are harmful or harmless."""
-    return "harmless" if dataset in HARMLESS else "harmful"
+def condition_of(table: pd.DataFrame, dataset: str) -> str:
+    """The condition that a table's prompts of a dataset are steered in.
+
+    Raises:
+        ValueError: if there is none, or several.
+    """
+    found = set(table.loc[table["dataset"] == dataset, "condition"]) - {"base"}
+    if len(found) != 1:
+        raise ValueError(f"{dataset} prompts are steered in {sorted(found) or 'no condition'}, expected one")
+    return found.pop()
 
 
-def goal_of(dataset: str) -> str:
-    """Which way steering should move the attack success rate of a dataset."""
-    return "goal: lower" if dataset in HARMLESS else "goal: higher"
+def goal_of(table: pd.DataFrame, dataset: str) -> str:
+    """Which way steering should move the attack success rate of a table's prompts of a dataset."""
+    return "goal: lower" if condition_of(table, dataset) == "induce" else "goal: higher"

@@ -7,14 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from steering_study.conditions import CONDITION_OF_LABEL, NORMAL_BEHAVIOUR
 from steering_study.judges.degenerate import combine, fluency_floor, is_looping, is_unreadable
 from steering_study.judges.verdicts import Judge
-
-CONDITION_OF_LABEL = {
-    "harmless": "induce",
-    "harmful": "bypass",
-}  # where steering is meant to change behaviour
-NORMAL_BEHAVIOUR = {"harmful": "refused", "harmless": "complied"}  # of an unsteered chat model
 
 
 def judge_refusals(responses: pd.DataFrame, judges: Mapping[str, Judge]) -> pd.DataFrame:

@@ -143,6 +143,7 @@ FRAMES: dict[str, dict[str, str]] = {
         "model": "string",
         "method": "string",
         "criterion": "string",  # none: dense
+        "condition": "string",
         "dataset": "string",
         "threshold": "float64",
         "target_percent": "float64",

@@ -53,7 +53,7 @@ def sparsity_frames(
 def average_draws(sparsity: pd.DataFrame) -> pd.DataFrame:
     """Rates of the dense vector and of every plain sparse one; draws of dropout become their mean, least and greatest."""
     plain = sparsity[sparsity["criterion"].isin([DENSE, *CRITERIA]) & (sparsity["variant"] == "plain")]
-    which = ["model", "method", "criterion", "dataset", "threshold", "target_percent", "sparsity_percent", "n_kept"]  # fmt: skip
+    which = ["model", "method", "criterion", "condition", "dataset", "threshold", "target_percent", "sparsity_percent", "n_kept"]  # fmt: skip
     found = (
         plain.groupby(which, sort=False, dropna=False)
         .agg(
@@ -145,7 +145,7 @@ def published_retention(
     theirs = [PUBLISHED_DATASETS.get(name, name) for name in main_sets]
     before = unsteered[unsteered["method"] == DENSE].rename(columns={"asr": "before"})
     joined = printed[printed["dataset"].isin(theirs)].merge(before.drop(columns="method"))
-    harmless = joined["dataset"].isin(theme.HARMLESS)
+    harmless = joined["dataset"] == PUBLISHED_DATASETS["harmless"]
     for column in ("asr", "before"):
         joined[column] = joined[column].where(~harmless, 1 - joined[column])
     rows = []

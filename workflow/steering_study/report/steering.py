@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from scipy.special import expit
 
+from steering_study.conditions import TARGET
 from steering_study.figures import theme
 from steering_study.figures.judge_tables import origin_words
 from steering_study.figures.judge_words import error_words
@@ -141,7 +142,7 @@ def steering_facts(frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
 
 def _judge_errors(asr: pd.DataFrame, errors: pd.DataFrame) -> str:
     """The error of the judge, or of the judge of each label where they differ."""
-    judges = {theme.label_of(row["dataset"]): row["judge"] for row in asr.to_dict("records")}
+    judges = {TARGET[theme.condition_of(asr, row["dataset"])]: row["judge"] for row in asr.to_dict("records")}
     if len(set(judges.values())) == 1:
         return error_words(errors, next(iter(judges.values())), "all")
     return "; ".join(

@@ -14,10 +14,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-SIGN_OF_LABEL = {
-    "harmless": 1.0,
-    "harmful": -1.0,
-}  # of the coefficient that brings the desired response about
+from steering_study.conditions import CONDITION_OF_LABEL, SIGN
+
 CONTRAST_SPLITS = ("train", "augmentation", "validation")
 
 
@@ -50,7 +48,7 @@ def pair_responses(base: pd.DataFrame, contrast: pd.DataFrame, *, max_tokens: in
             "split": both["split"],
             "label": both["label"],
             "origin": both["method"].map({"none": "asked", "dim": "steered"}),
-            "sign": both["label"].map(SIGN_OF_LABEL),
+            "sign": both["label"].map(CONDITION_OF_LABEL).map(SIGN),
             "prompt": both["prompt"],
             "desired": both["text_desired"],
             "undesired": both["text_undesired"],

@@ -11,7 +11,7 @@ from steering_study.generation import read_vector
 from steering_study.jobs import job
 from steering_study.models import read_model
 from steering_study.prompts import render_chat
-from steering_study.vectors.controls import random_direction, shuffled_groups
+from steering_study.vectors.controls import random_direction, shuffled_groups, with_norm
 from steering_study.vectors.dim import mean_residuals
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def main(
     else:
         means = shuffled_difference(prompts, card, draw=draw, batch_size=batch_size)
         at_layer = {layer: means[layer, described["position"]] for layer in [*layers, described["layer"]]}
-    unit = {layer: direction.float() / direction.norm() for layer, direction in at_layer.items()}
     norm_of_dim = read_vector(read_tensors(dim_vector)).norm()
-    write_tensors(vector, {"vector": unit[described["layer"]] * norm_of_dim}, provenance=provenance)
-    swept = torch.stack([unit[layer] * norm for layer, norm in zip(layers, norms, strict=True)])
+    own = with_norm(at_layer[described["layer"]], norm_of_dim)
+    write_tensors(vector, {"vector": own}, provenance=provenance)
+    swept = torch.stack([with_norm(at_layer[layer], norm) for layer, norm in zip(layers, norms, strict=True)])
     write_tensors(directions, {"layers": dim["layers"], "vectors": swept}, provenance=provenance)
     kept = {key: described[key] for key in ("model", "revision", "layer", "position", "norm")}
     write_json(vector_card, {**kept, "method": method, "seed": seed})

@@ -5,11 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from steering_study.vectors.controls import random_direction, shuffled_groups
+from steering_study.vectors.controls import random_direction, shuffled_groups, with_norm
 
 
 def draw(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def test_control_has_the_norm_that_is_asked_for_and_nothing_stays_nothing():
+    assert with_norm(torch.tensor([3.0, -4.0]), torch.tensor(10.0)).tolist() == pytest.approx([6.0, -8.0])
+    assert with_norm(torch.zeros(3), torch.tensor(0.0)).tolist() == [0.0] * 3  # DIM before the first block
+    assert with_norm(torch.zeros(3), torch.tensor(2.0)).tolist() == [0.0] * 3
 
 
 def test_random_direction_is_a_unit_vector_of_its_seed():

@@ -15,6 +15,15 @@ def random_direction(d_model: int, *, generator: torch.Generator) -> Float[Tenso
     return direction / direction.norm()
 
 
+def with_norm(direction: Float[Tensor, "d_model"], norm: Float[Tensor, ""]) -> Float[Tensor, "d_model"]:
+    """A direction in float32 at a norm; nothing stays nothing.
+
+    Before the first block every prompt holds the same embeddings at the template's closing tokens, so that
+    differences in means there are zero and have no direction.
+    """
+    return torch.nn.functional.normalize(direction.float(), dim=-1) * norm
+
+
 def shuffled_groups(labels: Sequence[str], *, generator: torch.Generator) -> tuple[list[int], list[int]]:
     """Indices of two groups, each a random half of each class.
 

@@ -32,18 +32,17 @@ study: setup ## set up, then run the whole study on the bundled models
 test: setup ## set up, then run all tests but the slow ones
 	@$(PYTEST) -m "not slow" $(ARGS)
 
-check: setup ## formats, lint, types, fast tests and a dry run; under two minutes, no network
+check: setup ## formats, lint, types, the package's tests on one model family, a dry run; under two minutes, no network
 	@ruff format --check .
 	@ruff check .
 	@snakefmt --check $(RULES)
-	@pyright
-	@$(PYTEST) -q -m "not slow and not gpu"
-	@snakemake -n --quiet rules --configfile config/tiny.yaml
+	@pyright & typed=$$!; snakemake -n --quiet rules --configfile config/tiny.yaml && wait $$typed
+	@$(PYTEST) -q -m "not slow and not gpu" -k "not gemma2 and not qwen" tests/steering_study tests/test_docs.py
 
 test-slow: setup ## the slow tests: runs of the tiny study that are killed, resumed, edited
 	@$(PYTEST) -m slow $(ARGS)
 
-check-all: check test-slow ## check, then the slow tests and the tiny study from end to end
+check-all: check test test-slow ## check, all tests, the slow ones too, and the tiny study from end to end
 	@$(MAKE) tiny-study
 
 check-pages: setup ## open the pages of the finished study in a headless Chromium: errors, images, widths, links

@@ -81,5 +81,6 @@ def test_the_seed_decides(texts):
 
 def test_a_corpus_that_runs_dry_is_named(monkeypatch):
     monkeypatch.setattr(labels_module, "wrap", lambda rng, ask, context: "always the same")
+    monkeypatch.setattr(labels_module, "MOST_DRAWS", 5)
     with pytest.raises(ValueError, match=r"too few different harmful prompts; lower judges\.label_prompts"):
         sample_labelled(2, seed=0)

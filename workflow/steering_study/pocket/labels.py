@@ -20,6 +20,7 @@ import pandas as pd
 from steering_study.pocket.corpus import Context, begin_wrongly, draw_request, respond, wrap
 
 CONTEXTS: tuple[Context, ...] = get_args(Context)  # each as often as the others
+MOST_DRAWS = 1_000  # until one is new
 
 
 def sample_labelled(n_prompts: int, *, seed: int) -> pd.DataFrame:
@@ -58,7 +59,7 @@ def sample_labelled(n_prompts: int, *, seed: int) -> pd.DataFrame:
 
 def _unused(rng: random.Random, used: set[str], label: str, context: Context):
     """A request in its context that was not drawn before."""
-    for _ in range(10_000):
+    for _ in range(MOST_DRAWS):
         request = draw_request(rng, label, split="test")
         prompt = wrap(rng, request.ask, context)
         if prompt not in used:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.scripts.pages import Page, broken_links, needs_browser, visit
 
-from steering_study.report.gallery import exhibit_of, parts_of, read_gallery
+from steering_study.figures.exhibit_tables import TABLES
 from steering_study.report.sections import read_report
 
 ROOT = Path(__file__).parents[2]
@@ -65,11 +65,10 @@ def test_every_number_has_its_place_and_its_link(gallery):
     assert [anchor for anchor in anchors if f"#{anchor}" not in page.links] == []
 
 
-def test_every_table_of_the_gallery_has_its_function(load_script, drawn_study):
-    report = read_report(drawn_study.sections)
-    found = [exhibit_of(part, report)[1] for _, part in parts_of(read_gallery(FILE, report))]
-    tables = {exhibit.name for exhibit in found if exhibit.kind != "figure"}
-    assert tables == set(load_script("write_gallery").TABLES)
+def test_every_table_of_the_report_has_its_function_and_none_is_without(drawn_study):
+    sections = read_report(drawn_study.sections).sections
+    tables = {each.name for section in sections for each in section.exhibits if each.kind != "figure"}
+    assert tables == set(TABLES)
 
 
 def test_each_model_is_shown_by_itself(gallery):

@@ -8,20 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from steering_study.figures.ablations import (
-    table_ablation_means,
-    table_ablations,
-    table_frozen_examples,
-)
-from steering_study.figures.circuit_tables import table_metrics, table_sets, table_shares
-from steering_study.figures.sparsity_tables import (
-    table_published_sparsity,
-    table_retention,
-    table_sparsity,
-)
-from steering_study.figures.tables import table_asr, table_examples, table_flips, table_grid
+from steering_study.figures.exhibit_tables import TABLES
 from steering_study.figures.theme import method_label, model_label
-from steering_study.figures.value_vectors import table_tokens
 from steering_study.jobs import job
 from steering_study.report.frames import read_frame
 from steering_study.report.gallery import (
@@ -40,24 +28,6 @@ from steering_study.report.writing import Link, relative, write_page
 
 if TYPE_CHECKING:
     snakemake: Any = None
-
-# By the names of sections.yaml, as in write_report: those that stand for a number of the paper.
-TABLES: dict[str, Callable[..., Markup]] = {
-    "frozen_examples": table_frozen_examples,
-    "examples": table_examples,
-    "svv_tokens": table_tokens,
-    "table1": table_ablations,
-    "ablation_means": table_ablation_means,
-    "table2": table_asr,
-    "sets": table_sets,
-    "flips": table_flips,
-    "grid": table_grid,
-    "shares": table_shares,
-    "metrics": table_metrics,
-    "table10_11": table_sparsity,
-    "published_table10_11": table_published_sparsity,
-    "retention": table_retention,
-}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,16 @@ _CIRCUIT_RUN = {
     "n_positions": "int64",
 }  # a response under a circuit
 
+_SPARSE_VECTOR = {
+    "criterion": "string",  # gradient, indirect_effect, bottom_k, dropout; none: dense; shared, unshared: over methods
+    "variant": "string",  # plain, rescaled, retuned
+    "draw": "int64",
+    "threshold": "float64",  # of |gradient|; NaN on the grid of percents
+    "target_percent": "float64",  # NaN on the grid of thresholds
+    "sparsity_percent": "float64",
+    "n_kept": "int64",
+}  # a vector with dimensions set to zero
+
 TABLES: dict[str, dict[str, str]] = {
     "prompts": {
         "id": "string",
@@ -444,26 +454,14 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "sparse_settings": {
         "setting": "int64",
-        "criterion": "string",  # gradient, indirect_effect, bottom_k, dropout; none: dense; shared, unshared: over methods
-        "variant": "string",  # plain, rescaled, retuned
-        "draw": "int64",
-        "threshold": "float64",  # of |gradient|; NaN on the grid of percents
-        "target_percent": "float64",  # NaN on the grid of thresholds
-        "sparsity_percent": "float64",
-        "n_kept": "int64",
+        **_SPARSE_VECTOR,
         "factor_induce": "float64",  # multiple of the coefficient
         "factor_bypass": "float64",
         "dimensions": "list<int64>",  # that are kept
     },
     "sparse_kl": {
         "method": "string",
-        "criterion": "string",  # gradient, indirect_effect, bottom_k, dropout; none: dense; shared, unshared: over methods
-        "variant": "string",  # plain, rescaled, retuned
-        "draw": "int64",
-        "threshold": "float64",  # of |gradient|; NaN on the grid of percents
-        "target_percent": "float64",  # NaN on the grid of thresholds
-        "sparsity_percent": "float64",
-        "n_kept": "int64",
+        **_SPARSE_VECTOR,
         "dataset": "string",
         "prompt_id": "string",
         "kl_nats": "float64",  # KL(dense || sparse), mean over response positions
@@ -485,13 +483,7 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "sparsity": {
         "method": "string",
-        "criterion": "string",  # gradient, indirect_effect, bottom_k, dropout; none: dense; shared, unshared: over methods
-        "variant": "string",  # plain, rescaled, retuned
-        "draw": "int64",
-        "threshold": "float64",  # of |gradient|; NaN on the grid of percents
-        "target_percent": "float64",  # NaN on the grid of thresholds
-        "sparsity_percent": "float64",
-        "n_kept": "int64",
+        **_SPARSE_VECTOR,
         "condition": "string",
         "dataset": "string",
         "factor": "float64",  # multiple of the coefficient

@@ -61,8 +61,14 @@ tiny-study: setup ## the tiny study from end to end, in a temporary copy of the 
 	rm -rf "$$copy" && echo "The tiny study runs from end to end." || \
 	{ echo "The tiny study failed; its files are in $$copy" >&2; exit 1; }
 
-bench: setup ## measure the speed claims; writes results/benchmarks.json
-	@HF_HUB_OFFLINE=1 python benchmarks/run.py $(ARGS)
+HOOKED := .venv/transformer-lens-3
+
+bench: setup $(HOOKED) ## measure the speed claims; writes results/benchmarks.json
+	@HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 python benchmarks/run.py --hooked $(HOOKED) $(ARGS)
+
+# HookedTransformer, which EAP-IG's reference code runs on, left TransformerLens with 4.0; only one benchmark sees this one
+$(HOOKED): | setup
+	@python -m pip install --quiet --no-deps --target $@.new transformer-lens==3.9.0 better-abc==0.0.3 fancy-einsum==0.0.3 && mv $@.new $@
 
 setup: ## .venv with everything in it; instant when nothing changed
 	@TORCH='$(TORCH)' bash envs/setup.sh

@@ -5,6 +5,7 @@ several runs) and the growth of its peak memory over the loaded model. Linux onl
 
 plain   split q/k/v inputs, per-head results, whole passes, a contraction at every step, weights as the library leaves
         them: with gradients
+hooked  the same on HookedTransformer of TransformerLens 3.9, on which EAP-IG's reference code runs (hooked.py)
 floor   forward and backward passes of the steered blocks for the same steps, nothing else
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+N_BLOCKS = 8
 N_STEPS, N_ROWS, N_PROMPT, N_RESPONSE = 5, 8, 64, 64
 SHAPE = {
     "num_attention_heads": 8,
@@ -32,27 +35,36 @@ N_CIRCUITS = 12
 TOLERANCE = 1e-4  # of the largest score, between the two formulations
 
 
-def benchmark_attribution(tokenizer: str, *, repeats: int) -> list[dict]:
-    """Rows of attribution against the plain formulation and the floor, its growth, and of circuits."""
+def benchmark_attribution(tokenizer: str, *, repeats: int, hooked: Path) -> list[dict]:
+    """Rows of attribution against the plain formulations and the floor, its growth, and of circuits.
+
+    `hooked` is the folder that holds TransformerLens 3.9.
+    """
     with tempfile.TemporaryDirectory() as folder:
         ways = {
             way: _measure(tokenizer, way, repeats, Path(folder))
             for way in ("ours", "plain", "floor", "circuits")
         }
+        ways["hooked"] = _measure_hooked(Path(folder) / f"{N_BLOCKS}", N_BLOCKS // 2, repeats, hooked)
         larger = {
             "blocks 8 -> 16": _measure(tokenizer, "ours", repeats, Path(folder), blocks=16),
             "tokens 128 -> 256": _measure(tokenizer, "ours", repeats, Path(folder), stretch=2),
         }
-    ours, plain, floor = ways["ours"], ways["plain"], ways["floor"]
-    setting = f"8 blocks steered at 4, {N_ROWS} x {N_PROMPT + N_RESPONSE} tokens, {N_STEPS} steps, width 256"
-    gap = largest_gap(ours["scores"], plain["scores"])
-    if gap > TOLERANCE:
-        raise SystemExit(
-            f"the two formulations differ by {gap:.1e} of the largest score, expected {TOLERANCE:.0e}"
-        )
-    rows = [
-        _row("attribution / plain: time", ours["seconds"], plain["seconds"], "s", setting),
-        _row("attribution / plain: memory", ours["megabytes"], plain["megabytes"], "MB", setting),
+    ours, floor = ways["ours"], ways["floor"]
+    setting = f"{N_BLOCKS} blocks steered at {N_BLOCKS // 2}, {N_ROWS} x {N_PROMPT + N_RESPONSE} tokens, {N_STEPS} steps, width 256"
+    rows = []
+    for way in ("plain", "hooked"):
+        other = ways[way]
+        gap = largest_gap(ours["scores"], other["scores"])
+        if gap > TOLERANCE:
+            raise SystemExit(
+                f"attribution and {way} differ by {gap:.1e} of the largest score, expected {TOLERANCE:.0e}"
+            )
+        rows += [
+            _row(f"attribution / {way}: time", ours["seconds"], other["seconds"], "s", setting),
+            _row(f"attribution / {way}: memory", ours["megabytes"], other["megabytes"], "MB", setting),
+        ]
+    rows += [
         _row("attribution / floor: time", ours["seconds"], floor["seconds"], "s", setting),
         _row(
             "circuit / forward: time",
@@ -86,11 +98,31 @@ def _row(name: str, ours: float, other: float, unit: str, setting: str) -> dict:
 
 
 def _measure(
-    tokenizer: str, way: str, repeats: int, folder: Path, *, blocks: int = 8, stretch: int = 1
+    tokenizer: str, way: str, repeats: int, folder: Path, *, blocks: int = N_BLOCKS, stretch: int = 1
 ) -> dict:
-    command = [sys.executable, __file__, tokenizer, way, str(folder), "--repeats", str(repeats)]
-    command += ["--blocks", str(blocks), "--stretch", str(stretch)]
-    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    command = [__file__, tokenizer, way, str(folder), "--repeats", str(repeats)]
+    return _found([*command, "--blocks", str(blocks), "--stretch", str(stretch)], {})
+
+
+def _measure_hooked(model: Path, layer: int, repeats: int, library: Path) -> dict:
+    if not (library / "transformer_lens").is_dir():
+        raise SystemExit(
+            f"{library} has no TransformerLens 3.9; expected it there; `make bench` puts it there"
+        )
+    script = Path(__file__).with_name("hooked.py")
+    command = [str(script), str(model), "--layer", str(layer), "--repeats", str(repeats)]
+    path = os.pathsep.join(filter(None, [str(library.resolve()), os.environ.get("PYTHONPATH")]))
+    return _found(command, {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore::DeprecationWarning"})
+
+
+def _found(command: list[str], environment: dict[str, str]) -> dict:
+    found = subprocess.run(
+        [sys.executable, *command],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
     return json.loads(found.stdout.splitlines()[-1])
 
 
@@ -101,20 +133,21 @@ def main() -> None:
     parser.add_argument("way", choices=["ours", "plain", "floor", "circuits"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--repeats", type=int, required=True)
-    parser.add_argument("--blocks", type=int, default=8)
+    parser.add_argument("--blocks", type=int, default=N_BLOCKS)
     parser.add_argument("--stretch", type=int, default=1)
     arguments = parser.parse_args()
     steered, prompts, responses = setting(
         arguments.tokenizer, arguments.folder, arguments.blocks, arguments.stretch
     )
     run = {"ours": ours, "plain": plain, "floor": floor, "circuits": circuits}[arguments.way]
-    run(steered, prompts, responses)
+    print(json.dumps(best_of(lambda: run(steered, prompts, responses), arguments.repeats)))
+
+
+def best_of(run: Callable[[], dict], repeats: int) -> dict:
+    """The fastest of several runs after a first one that does not count, and what all added to peak memory."""
     reset_peak()
     before = peak_megabytes()
-    print(json.dumps(_best(lambda: run(steered, prompts, responses), arguments.repeats, before)))
-
-
-def _best(run: Callable[[], dict], repeats: int, before: float) -> dict:
+    run()
     runs = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -153,15 +186,18 @@ def setting(tokenizer: str, folder: Path, blocks: int, stretch: int) -> tuple[An
         ).save_pretrained(place)
         read.save_pretrained(place)
     model = load_model(describe_model("benchmark", str(place), revision=None, dtype="float32"))
-    torch.manual_seed(1)  # whoever made the folder, the rows are the same
-    rows = torch.randint(10, model.card.d_vocab, (N_ROWS, stretch * (N_PROMPT + N_RESPONSE))).tolist()
+    vector, prompts, responses = random_rows(model.card.d_vocab, model.card.d_model, stretch)
+    return SteeredModel(model, blocks // 2, vector), prompts, responses
+
+
+def random_rows(d_vocab: int, d_model: int, stretch: int = 1) -> tuple[Any, list, list]:
+    """A vector, prompts and responses: the same for every process that asks."""
+    import torch
+
+    torch.manual_seed(1)
+    rows = torch.randint(10, d_vocab, (N_ROWS, stretch * (N_PROMPT + N_RESPONSE))).tolist()
     cut = stretch * N_PROMPT
-    vector = torch.randn(model.card.d_model)
-    return (
-        SteeredModel(model, blocks // 2, vector),
-        [tuple(row[:cut]) for row in rows],
-        [tuple(row[cut:]) for row in rows],
-    )
+    return torch.randn(d_model), [tuple(row[:cut]) for row in rows], [tuple(row[cut:]) for row in rows]
 
 
 def ours(steered: Any, prompts: list, responses: list) -> dict:
@@ -222,26 +258,49 @@ def circuits(steered: Any, prompts: list, responses: list) -> dict:
 
 
 def plain(steered: Any, prompts: list, responses: list) -> dict:
+    """The hooks of TransformerLens 4 around the model's own code."""
+    bridge = steered.model.bridge
+    bridge.requires_grad_(True)  # the library's default
+    bridge.set_use_split_qkv_input(True)
+    bridge.set_use_attn_result(True)
+    return plain_scores(
+        bridge,
+        lambda ids: bridge(ids, use_cache=False),
+        steered.graph,
+        steered.shift,
+        (prompts, responses),
+        mlp_in="blocks.{}.ln2.hook_in",
+        head_in="ln_final.hook_in",
+    )
+
+
+def plain_scores(
+    model: Any,
+    forward: Callable[[Any], Any],
+    graph: Any,
+    shift: Any,
+    rows: tuple[list, list],
+    *,
+    mlp_in: str,
+    head_in: str,
+) -> dict:
     """EAP-IG as the library's hooks suggest it: inputs split a head, results a head, whole passes, step by step."""
     import torch
 
     from steering_study.attribution import quadrature
 
-    bridge, graph = steered.model.bridge, steered.graph
-    bridge.requires_grad_(True)  # the library's default
-    bridge.set_use_split_qkv_input(True)
-    bridge.set_use_attn_result(True)
+    prompts, responses = rows
     ids = torch.tensor([[*prompt, *response] for prompt, response in zip(prompts, responses, strict=True)])
     answer = slice(len(prompts[0]) - 1, ids.shape[1] - 1)
-    layers = range(steered.layer, steered.model.card.n_layers)
-    enter = f"blocks.{steered.layer}.hook_resid_pre"
+    layers = range(graph.layer, graph.n_layers)
+    enter = f"blocks.{graph.layer}.hook_resid_pre"
 
     def outputs(share: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Every source's output at a point of the path, [src batch pos d_model], and the logits."""
         kept: dict[str, torch.Tensor] = {}
 
         def steer(resid: torch.Tensor, hook: Any) -> torch.Tensor:
-            kept["resid"] = resid + share * steered.shift
+            kept["resid"] = resid + share * shift
             return kept["resid"]
 
         def keep(name: str) -> Callable[..., None]:
@@ -253,8 +312,8 @@ def plain(steered: Any, prompts: list, responses: list) -> dict:
                 (f"blocks.{layer}.attn.hook_result", keep(f"a{layer}")),
                 (f"blocks.{layer}.hook_mlp_out", keep(f"m{layer}")),
             ]
-        with torch.no_grad(), bridge.hooks(fwd_hooks=hooks):
-            logits = bridge(ids, use_cache=False)
+        with torch.no_grad(), model.hooks(fwd_hooks=hooks):
+            logits = forward(ids)
         parts = [kept["resid"][None]]
         for layer in layers:
             parts += [kept[f"a{layer}"].permute(2, 0, 1, 3), kept[f"m{layer}"][None]]
@@ -273,25 +332,23 @@ def plain(steered: Any, prompts: list, responses: list) -> dict:
 
         return add
 
-    backward: list = [("ln_final.hook_in", contract(graph.lm_head, graph.n_src))]
+    backward: list = [(head_in, contract(graph.lm_head, graph.n_src))]
     for i, layer in enumerate(layers):
         n_src = graph.n_src_before(i)
         for kind, letter in (("attn_q", "q"), ("attn_k", "k"), ("attn_v", "v")):
             backward.append(
                 (f"blocks.{layer}.hook_{letter}_input", contract(graph.dst(i, kind).start, n_src))
             )
-        backward.append(
-            (f"blocks.{layer}.ln2.hook_in", contract(graph.dst(i, "mlp").start, graph.mlp_src(i)))
-        )
+        backward.append((mlp_in.format(layer), contract(graph.dst(i, "mlp").start, graph.mlp_src(i))))
     for node in quadrature("midpoint", N_STEPS).nodes:
-        added = (node * steered.shift).requires_grad_()
-        with bridge.hooks(
+        added = (node * shift).requires_grad_()
+        with model.hooks(
             fwd_hooks=[(enter, lambda resid, hook, added=added: resid + added)], bwd_hooks=backward
         ):
-            logits = bridge(ids, use_cache=False)[:, answer]
+            logits = forward(ids)[:, answer]
             chosen = logits.gather(-1, torch.stack([y, y_base], -1))
             ((chosen[..., 0] - chosen[..., 1]) * (y != y_base)).sum().backward()
-    bridge.zero_grad(set_to_none=True)
+    model.zero_grad(set_to_none=True)
     return {"scores": scores.flatten().tolist()}
 
 

@@ -18,13 +18,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="resources/models/pocket-llama", help="local folder or hub id")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--hooked", type=Path, required=True, help="folder with TransformerLens 3.9, as `make bench` fills it"
+    )
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks.json"))
     arguments = parser.parse_args()
     rows = [
         *benchmark_decode(arguments.model, repeats=arguments.repeats),
         *benchmark_freezing(arguments.model, repeats=arguments.repeats),
         *benchmark_search(arguments.model, repeats=max(1, arguments.repeats // 2)),
-        *benchmark_attribution(arguments.model, repeats=arguments.repeats),
+        *benchmark_attribution(arguments.model, repeats=arguments.repeats, hooked=arguments.hooked),
         *benchmark_sparsity(arguments.model, repeats=max(1, arguments.repeats // 2)),
         *benchmark_study(Path("logs/benchmarks")),
     ]

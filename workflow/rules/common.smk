@@ -190,12 +190,13 @@ def sparse_sweep(wildcards):
     """The test run waits for the verdicts by which retuned coefficients are chosen."""
     if wildcards.run == "sparse_sweep":
         return {}
-    folder = f"results/{wildcards.model}/{wildcards.method}/sparse_sweep"
-    return {
-        "sweep_settings": f"{folder}/settings.parquet",
-        "sweep_verdicts": f"{folder}/verdicts.parquet",
-        "base_verdicts": f"results/{wildcards.model}/none/base/verdicts.parquet",
+    sweeps = {
+        f"sweep_{name}": [
+            f"results/{wildcards.model}/{method}/sparse_sweep/{name}.parquet" for method in SPARSE_METHODS
+        ]
+        for name in ("settings", "verdicts")
     }
+    return {**sweeps, "base_verdicts": f"results/{wildcards.model}/none/base/verdicts.parquet"}
 
 
 def unsteered_verdicts(wildcards):

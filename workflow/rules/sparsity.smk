@@ -17,23 +17,22 @@ SPARSE_MEASUREMENTS = ("sparse_kl", "sparse_runs", "shared_tokens")
 
 
 rule generate_sparse:
-    """Text under sparse vectors: retuned ones on validation prompts (sparse_sweep), or all of them on test prompts (sparse)."""
+    """Text under all methods' sparse vectors: retuned ones on validation prompts (sparse_sweep), or all of them on test prompts (sparse)."""
     input:
         unpack(sparse_sweep),
         **SPARSE_INPUTS,
         prompts=rules.prepare_prompts.output.prompts,
         card=rules.resolve_model.output.card,
-        vector_card="results/{model}/{method}/vector.json",
-        coefficients="results/{model}/{method}/coefficients.json",
+        vector_cards=expand("results/{{model}}/{method}/vector.json", method=SPARSE_METHODS),
+        coefficients=expand("results/{{model}}/{method}/coefficients.json", method=SPARSE_METHODS),
     output:
-        responses="results/{model}/{method}/{run}/responses.parquet",
-        settings="results/{model}/{method}/{run}/settings.parquet",
+        responses=expand("results/{{model}}/{method}/{{run}}/responses.parquet", method=SPARSE_METHODS),
+        settings=expand("results/{{model}}/{method}/{{run}}/settings.parquet", method=SPARSE_METHODS),
     log:
-        "logs/{model}/{method}/{run}/generate_sparse.log",
+        "logs/{model}/{run}/generate_sparse.log",
     benchmark:
-        "logs/benchmarks/{model}/{method}/{run}/generate_sparse.jsonl"
+        "logs/benchmarks/{model}/{run}/generate_sparse.jsonl"
     wildcard_constraints:
-        method="|".join(SPARSE_METHODS),
         run="sparse_sweep|sparse",
     conda:
         "../../envs/environment.yaml"

@@ -1,6 +1,7 @@
-"""Text under sparse vectors: retuned ones on validation prompts, or every sparse vector on test prompts."""
+"""Text under sparse vectors of every method: retuned ones on validation prompts, or every sparse vector on test prompts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,74 +29,86 @@ if TYPE_CHECKING:
     snakemake: Any = None
 
 
-def main(
-    *,
-    prompts: Path,
-    card: Path,
-    vector_card: Path,
-    coefficients: Path,
-    inputs: SparseInputs,
-    sparse: Sequence[Sparse],
-    method: str,
-    split: str,
-    sets: Sequence[str] | None,
-    main_sets: Sequence[str],
-    limit: int | None,
-    dropout_prompts: int,
-    contexts: Mapping[str, str],
-    max_new_tokens: int,
-    batch_size: int,
-    scored_batch_size: int,
-    responses: Path,
-    settings: Path,
-    provenance: Mapping[str, Any],
-) -> None:
-    """Write the `responses` table of every vector, and the `sparse_settings` table that says what they are.
+@dataclass(frozen=True)
+class Asked:
+    """The prompts that sparse vectors answer.
 
-    Args:
-        sets: test sets that are answered; None: all prompts of the split.
-        main_sets: those of them that vectors beyond the paper's answer; none, all prompts.
-        limit: most prompts of each set, of each label where there are no sets, in the order of the table of prompts.
-        dropout_prompts: the same for random draws.
+    prompts: the `prompts` table of one split.
+    by: the column whose values are limited one by one: source, or label.
+    limit: most prompts of each, in the order of the table; None: all.
+    dropout_prompts: the same for random draws.
+    main_sets: sources that vectors beyond the paper answer; none: all.
     """
-    frame = read_table(prompts, table="prompts")
-    frame = frame[(frame["split"] == split) & (frame["source"].isin(list(sets)) if sets else True)]
-    of_set = frame.groupby("source" if sets else "label", sort=False)
 
-    def answered_by(each: Sparse) -> pd.DataFrame:
+    prompts: pd.DataFrame
+    by: str
+    limit: int | None
+    dropout_prompts: int
+    main_sets: Sequence[str] = ()
+
+    def of(self, each: Sparse) -> pd.DataFrame:
+        """The prompts that one vector answers."""
+        of_set = self.prompts.groupby(self.by, sort=False)
         if each.criterion == "dropout":
-            return of_set.head(dropout_prompts)
-        chosen = of_set.head(limit or len(frame))
-        return (
-            chosen[chosen["source"].isin(list(main_sets))] if main_sets and each.is_beyond_paper else chosen
+            return of_set.head(self.dropout_prompts)
+        chosen = of_set.head(self.limit or len(self.prompts))
+        if self.main_sets and each.is_beyond_paper:
+            return chosen[chosen["source"].isin(list(self.main_sets))]
+        return chosen
+
+    def requests(
+        self, sparse: Sequence[Sparse], *, layer: int, coefficients: Mapping[str, float]
+    ) -> pd.DataFrame:
+        """A row a text: each vector's prompts, at its multiple of the coefficient; `setting` numbers the vectors."""
+        return pd.concat(
+            [
+                steered_requests(
+                    self.of(each),
+                    layers=[layer],
+                    coefficients={name: [value * each.factor(name)] for name, value in coefficients.items()},
+                ).assign(setting=number)
+                for number, each in enumerate(sparse)
+            ],
+            ignore_index=True,
         )
 
-    doses = read_json(coefficients)
-    layer = read_json(vector_card)["layer"]
-    requests = pd.concat(
-        [
-            steered_requests(
-                answered_by(each),
-                layers=[layer],
-                coefficients={name: [value * each.factor(name)] for name, value in doses.items()},
-            ).assign(setting=number)
-            for number, each in enumerate(sparse)
-        ],
-        ignore_index=True,
-    )
-    vectors = torch.from_numpy(np.stack([each.of(inputs.vectors[method]) for each in sparse])).float()
+
+def main(
+    *,
+    card: Path,
+    asked: Asked,
+    vector_cards: Mapping[str, Path],
+    coefficients: Mapping[str, Path],
+    inputs: SparseInputs,
+    sparse: Mapping[str, Sequence[Sparse]],
+    contexts: Mapping[str, str],
+    max_new_tokens: int,
+    batch_size: int | None,
+    scored_batch_size: int | None,
+    responses: Mapping[str, Path],
+    settings: Mapping[str, Path],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write each method's `responses` table, and the `sparse_settings` table that says which vectors wrote them."""
     model = read_model(card)
-    table = respond(
-        model,
-        requests,
-        steering_of(requests, vectors[list(requests["setting"])]),
-        method=method,
-        max_new_tokens=max_new_tokens,
-        batch_size=batch_size,
-    )
-    table = add_fluency(model, table, contexts=contexts, batch_size=scored_batch_size)
-    write_table(responses, table, table="responses", provenance=provenance)
-    write_table(settings, settings_table(sparse), table="sparse_settings", provenance=provenance)
+    for method, planned in sparse.items():
+        requests = asked.requests(
+            planned,
+            layer=read_json(vector_cards[method])["layer"],
+            coefficients=read_json(coefficients[method]),
+        )
+        vectors = torch.from_numpy(np.stack([each.of(inputs.vectors[method]) for each in planned])).float()
+        table = respond(
+            model,
+            requests,
+            steering_of(requests, vectors[list(requests["setting"])]),
+            method=method,
+            max_new_tokens=max_new_tokens,
+            batch_size=batch_size,
+        )
+        table = add_fluency(model, table, contexts=contexts, batch_size=scored_batch_size)
+        write_table(responses[method], table, table="responses", provenance=provenance)
+        write_table(settings[method], settings_table(planned), table="sparse_settings", provenance=provenance)
 
 
 def retuned(inputs: SparseInputs, method: str, options: Mapping[str, Any]) -> list[Sparse]:
@@ -131,57 +144,67 @@ def all_vectors(
     ]
 
 
+def planned_vectors(
+    inputs: SparseInputs, run: str, files: Mapping[str, Any], params: Any
+) -> dict[str, list[Sparse]]:
+    """The vectors of a run, by method: retuned ones at every multiple of the coefficient, or all at the chosen ones."""
+    if run == "sparse_sweep":
+        return {
+            method: with_factors(retuned(inputs, method, params.variants), params.variants["factors"])
+            for method in params.methods
+        }
+    base = read_table(Path(files["base_verdicts"]), table="verdicts")
+    sweeps = {name: by_method(params.methods, files[name]) for name in ("sweep_settings", "sweep_verdicts")}
+    return {
+        method: all_vectors(
+            inputs,
+            method,
+            grid=Grid(params.percents, params.thresholds, params.dropout["draws"]),
+            options=params.variants,
+            shared_percents=params.shared_percents,
+            factors=choose_factors(
+                read_table(sweeps["sweep_settings"][method], table="sparse_settings"),
+                base,
+                read_table(sweeps["sweep_verdicts"][method], table="verdicts"),
+                max_degenerate=params.max_degenerate,
+            ),
+            seed=params.seed,
+        )
+        for method in params.methods
+    }
+
+
+def asked_prompts(prompts: pd.DataFrame, run: str, params: Any) -> Asked:
+    """The prompts of a run: some of each label of the validation split, or of each test set."""
+    n_dropout = params.dropout["prompts"]
+    if run == "sparse_sweep":
+        return Asked(
+            prompts[prompts["split"] == "validation"], "label", params.variants["prompts"], n_dropout
+        )
+    test = prompts[(prompts["split"] == "test") & prompts["source"].isin(list(params.sets))]
+    return Asked(test, "source", params.limit, n_dropout, params.main_sets)
+
+
 if "snakemake" in globals():
     with job(snakemake) as provenance:
-        files, params = snakemake.input, snakemake.params
-        method = snakemake.wildcards.method
-        read = SparseInputs.read(
-            by_method(params.methods, files.vectors), by_method(params.methods, files.edge_scores)
-        )
-        if snakemake.wildcards.run == "sparse_sweep":
-            planned = with_factors(retuned(read, method, params.variants), params.variants["factors"])
-            taken = {
-                "split": "validation",
-                "sets": None,
-                "main_sets": (),
-                "limit": params.variants["prompts"],
-            }
-        else:
-            planned = all_vectors(
-                read,
-                method,
-                grid=Grid(params.percents, params.thresholds, params.dropout["draws"]),
-                options=params.variants,
-                shared_percents=params.shared_percents,
-                factors=choose_factors(
-                    read_table(Path(files.sweep_settings), table="sparse_settings"),
-                    read_table(Path(files.base_verdicts), table="verdicts"),
-                    read_table(Path(files.sweep_verdicts), table="verdicts"),
-                    max_degenerate=params.max_degenerate,
-                ),
-                seed=params.seed,
-            )
-            taken = {
-                "split": "test",
-                "sets": params.sets,
-                "main_sets": params.main_sets,
-                "limit": params.limit,
-            }
+        files, params, run = snakemake.input, snakemake.params, snakemake.wildcards.run
+        of_methods = {
+            name: by_method(params.methods, files[name])
+            for name in ("vectors", "edge_scores", "vector_cards", "coefficients")
+        }
+        read = SparseInputs.read(of_methods["vectors"], of_methods["edge_scores"])
         main(
-            prompts=Path(files.prompts),
             card=Path(files.card),
-            vector_card=Path(files.vector_card),
-            coefficients=Path(files.coefficients),
+            asked=asked_prompts(read_table(Path(files.prompts), table="prompts"), run, params),
+            vector_cards=of_methods["vector_cards"],
+            coefficients=of_methods["coefficients"],
             inputs=read,
-            sparse=planned,
-            method=method,
-            **taken,
-            dropout_prompts=params.dropout["prompts"],
+            sparse=planned_vectors(read, run, files, params),
             contexts=params.contexts,
             max_new_tokens=params.max_new_tokens,
             batch_size=params.batch_size,
             scored_batch_size=params.scored_batch_size,
-            responses=Path(snakemake.output.responses),
-            settings=Path(snakemake.output.settings),
+            responses=by_method(params.methods, snakemake.output.responses),
+            settings=by_method(params.methods, snakemake.output.settings),
             provenance=provenance,
         )

@@ -34,6 +34,7 @@ MODEL_LAYER = {
     "hooks",
     "prompts",
     "models",
+    "memory",
     "weights",
     "tails",
     "traces",

@@ -31,7 +31,7 @@ def main(
     threshold: float,
     draws: int,
     seed: int,
-    batch_size: int,
+    batch_size: int | None,
     max_values: int,
     circuit_runs: Path,
     provenance: Mapping[str, Any],

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     snakemake: Any = None
 
 
-def main(*, prompts: Path, card: Path, batch_size: int, means: Path, provenance: Mapping[str, Any]) -> None:
+def main(
+    *, prompts: Path, card: Path, batch_size: int | None, means: Path, provenance: Mapping[str, Any]
+) -> None:
     """Write tensors `harmful` and `harmless`, [layer, position, d_model] in float64."""
     frame = read_table(prompts, table="prompts")
     model = read_model(card)

@@ -20,8 +20,8 @@ def main(
     splits: Sequence[str],
     contexts: Mapping[str, str],
     max_new_tokens: int,
-    batch_size: int,
-    scored_batch_size: int,
+    batch_size: int | None,
+    scored_batch_size: int | None,
     responses: Path,
     provenance: Mapping[str, Any],
 ) -> None:

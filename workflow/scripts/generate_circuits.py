@@ -36,8 +36,8 @@ def main(
     threshold: float,
     contexts: Mapping[str, str],
     max_new_tokens: int,
-    batch_size: int,
-    scored_batch_size: int,
+    batch_size: int | None,
+    scored_batch_size: int | None,
     responses: Mapping[str, Path],
     provenance: Mapping[str, Any],
 ) -> None:

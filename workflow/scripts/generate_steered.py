@@ -24,8 +24,8 @@ def main(
     coefficients: Mapping[str, Sequence[float]],
     contexts: Mapping[str, str],
     max_new_tokens: int,
-    batch_size: int,
-    scored_batch_size: int,
+    batch_size: int | None,
+    scored_batch_size: int | None,
     responses: Path,
     provenance: Mapping[str, Any],
 ) -> None:

@@ -28,7 +28,7 @@ def main(
     n_responses: int,
     edges_per_kind: int,
     seed: int,
-    batch_size: int,
+    batch_size: int | None,
     max_values: int,
     interchange: Path,
     provenance: Mapping[str, Any],

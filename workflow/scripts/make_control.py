@@ -27,7 +27,7 @@ def main(
     dim_directions: Path,
     method: str,
     seed: int,
-    batch_size: int,
+    batch_size: int | None,
     vector: Path,
     vector_card: Path,
     directions: Path,
@@ -52,7 +52,9 @@ def main(
     write_json(vector_card, {**kept, "method": method, "seed": seed})
 
 
-def shuffled_difference(prompts: Path, card: Path, *, draw: torch.Generator, batch_size: int) -> torch.Tensor:
+def shuffled_difference(
+    prompts: Path, card: Path, *, draw: torch.Generator, batch_size: int | None
+) -> torch.Tensor:
     """Difference in means of two groups, each half of each class, [layer, position, d_model]."""
     model = read_model(card)
     frame = read_table(prompts, table="prompts").query("split == 'train'")

@@ -27,7 +27,7 @@ def main(
     flip_rate: float,
     confidence: float,
     seed: int,
-    batch_size: int,
+    batch_size: int | None,
     side_effects: Path,
     provenance: Mapping[str, Any],
 ) -> None:

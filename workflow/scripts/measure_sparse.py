@@ -42,7 +42,7 @@ def main(
     top_tokens: int,
     step: int | None,
     sizes_percent: Sequence[float],
-    batch_size: int,
+    batch_size: int | None,
     max_values: int,
     seed: int,
     tables: Mapping[str, Path],
@@ -84,7 +84,12 @@ def main(
 
 
 def divergences(
-    inputs: SteeredResponses, sparse: Sequence[Any], dense: np.ndarray, *, n_prompts: int, batch_size: int
+    inputs: SteeredResponses,
+    sparse: Sequence[Any],
+    dense: np.ndarray,
+    *,
+    n_prompts: int,
+    batch_size: int | None,
 ) -> pd.DataFrame:
     """KL of every plain sparse vector on each response that the dense one wrote."""
     settings = settings_table(sparse).drop(
@@ -126,7 +131,7 @@ def circuit_runs(
     n_responses: int,
     step: int | None,
     sizes_percent: Sequence[float],
-    batch_size: int,
+    batch_size: int | None,
     max_values: int,
 ) -> pd.DataFrame:
     """Runs of the dense vector's own circuits with sparse vectors, on the same texts; 0 % is the dense one."""

@@ -33,7 +33,7 @@ def main(
     coverage: float,
     tokens: Sequence[str] | None,
     published: Mapping[str, int] | None,
-    batch_size: int,
+    batch_size: int | None,
     candidates: Path,
     vector: Path,
     vector_card: Path,

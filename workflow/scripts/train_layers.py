@@ -11,7 +11,14 @@ from steering_study.artifacts import read_json, read_table, read_tensors, write_
 from steering_study.generation import read_vector
 from steering_study.jobs import job
 from steering_study.models import read_model
-from steering_study.vectors.learned import Trial, force_pairs, pairs_of, train_trials, trials_of
+from steering_study.vectors.learned import (
+    Trial,
+    force_pairs,
+    pairs_of,
+    responses_per_pass,
+    train_trials,
+    trials_of,
+)
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -26,7 +33,7 @@ def main(
     vector_card: Path,
     method: str,
     trials: Mapping[int, Trial],
-    batch_size: int,
+    batch_size: int | None,
     trained: Path,
     provenance: Mapping[str, Any],
 ) -> None:
@@ -36,14 +43,15 @@ def main(
     described, layers = read_json(vector_card), read_tensors(directions)["layers"]
     trial = trials[described["trial"]["trial"]]
     frame = read_table(pairs, table="pairs").query("kept and split != 'validation'")
+    per_pass = responses_per_pass(model, frame, batch_size)
     vectors = []
     for layer in layers.tolist():
         if layer == described["layer"]:
             vectors.append(read_vector(read_tensors(vector)))
             continue
-        forced = force_pairs(model, pairs_of(model, frame), layer=layer, batch_size=batch_size)
+        forced = force_pairs(model, pairs_of(model, frame), layer=layer, batch_size=per_pass)
         name = f"{model.card.name} {method} layer {layer}"
-        found, _ = train_trials(forced, None, [trial], objective=objective, batch_size=batch_size, label=name)
+        found, _ = train_trials(forced, None, [trial], objective=objective, batch_size=per_pass, label=name)
         vectors.append(found[0].cpu())
     write_tensors(trained, {"layers": layers, "vectors": torch.stack(vectors)}, provenance=provenance)
 

@@ -18,6 +18,7 @@ from steering_study.vectors.learned import (
     force_pairs,
     match_score,
     pairs_of,
+    responses_per_pass,
     train_trials,
     trials_of,
 )
@@ -33,7 +34,7 @@ def main(
     method: str,
     layer: int,
     trials: Mapping[int, Trial],
-    batch_size: int,
+    batch_size: int | None,
     vectors: Path,
     table: Path,
     training: Path,
@@ -43,9 +44,10 @@ def main(
     model = read_model(card)
     objective: Objective = import_module(f"steering_study.vectors.{method}").OBJECTIVE
     frame = read_table(pairs, table="pairs").query("kept")
+    per_pass = responses_per_pass(model, frame, batch_size)
     heldout = frame["split"] == "validation"
     train_set, validation = (
-        force_pairs(model, pairs_of(model, rows), layer=layer, batch_size=batch_size)
+        force_pairs(model, pairs_of(model, rows), layer=layer, batch_size=per_pass)
         for rows in (frame[~heldout], frame[heldout])
     )
     found, curve = train_trials(
@@ -53,7 +55,7 @@ def main(
         validation,
         list(trials.values()),
         objective=objective,
-        batch_size=batch_size,
+        batch_size=per_pass,
         label=f"{model.card.name} {method}",
     )
     names = list(trials)
@@ -71,7 +73,7 @@ def main(
             "phi": trial.phi,
             "n_pairs": len(train_set.signs),
             "validation_loss": last.loc[name, "validation_loss"],
-            "match_score": match_score(validation, vector, batch_size=batch_size),
+            "match_score": match_score(validation, vector, batch_size=per_pass),
             "norm": last.loc[name, "norm"],
             **beta_quantiles(train_set, trial, objective),
             "selected": False,

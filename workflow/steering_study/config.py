@@ -78,8 +78,8 @@ class Generation:
     """Greedy decoding."""
 
     max_new_tokens: int
-    batch_size: int
-    scored_batch_size: int
+    batch_size: int | None  # None: as many as memory holds
+    scored_batch_size: int | None
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,11 @@ class BlockSums:
 
 
 def measure_blocks(
-    steered: SteeredModel, prompts: Sequence[TokenIds], responses: Sequence[TokenIds], *, batch_size: int
+    steered: SteeredModel,
+    prompts: Sequence[TokenIds],
+    responses: Sequence[TokenIds],
+    *,
+    batch_size: int | None,
 ) -> list[BlockSums]:
     """The sums of every block from the steering layer on."""
     totals: list[BlockSums] = []

@@ -29,7 +29,7 @@ def measure_circuits(
     responses: Sequence[TokenIds],
     circuits: Bool[np.ndarray, "circuit src dst"],
     *,
-    batch_size: int,
+    batch_size: int | None,
     max_values: int,
 ) -> pd.DataFrame:
     """The metric of every circuit on every given response.
@@ -78,7 +78,7 @@ def measure_interchange(
     responses: Sequence[TokenIds],
     sets: Bool[np.ndarray, "set src dst"],
     *,
-    batch_size: int,
+    batch_size: int | None,
     max_values: int,
 ) -> pd.DataFrame:
     """The exact indirect effect of sets of edges, most of them single ones: they alone go from base to steer.

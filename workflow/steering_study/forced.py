@@ -65,14 +65,18 @@ class ForcedRuns:
 
 
 def forced_runs(
-    steered: SteeredModel, prompts: Sequence[TokenIds], responses: Sequence[TokenIds], *, batch_size: int
+    steered: SteeredModel,
+    prompts: Sequence[TokenIds],
+    responses: Sequence[TokenIds],
+    *,
+    batch_size: int | None,
 ) -> Iterator[ForcedRuns]:
     """Base and steered run of each batch of given responses, longest first."""
     model = steered.model
     batches = response_batches(model, prompts, responses, batch_size=batch_size, max_logits=2**28)
     for rows, batch in batches:
         _, is_response = response_targets(batch, [len(responses[i]) for i in rows])
-        tail = record_tail(model, batch, layer=steered.layer, batch_size=batch_size)
+        tail = record_tail(model, batch, layer=steered.layer)
         shift = (steered.shift.to(tail.resid_pre.device) * batch.mask[..., None]).to(tail.resid_pre.dtype)
         positions = predicting(batch.ids.shape[1], is_response.shape[1])
         with torch.no_grad():

@@ -51,7 +51,7 @@ def generate_frozen(
     *,
     layer: int,
     max_new_tokens: int,
-    batch_size: int,
+    batch_size: int | None,
     label: str,
 ) -> list[Response]:
     """Greedy continuations, one a prompt, each under its own treatment.
@@ -62,17 +62,19 @@ def generate_frozen(
     check_treatments(model, treatments, layer=layer)
     sizes = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
 
-    def respond_to(chosen: list[int]) -> list[Response]:
+    def respond_to(chosen: list[int], streams: int) -> list[Response]:
         def respond(rows: list[int], batch: Batch, limit: int) -> list[Response]:
             decoder = _FrozenDecoder(model, [treatments[chosen[row]] for row in rows], layer=layer)
             return decode(decoder, batch, end_ids=model.card.end_of_turn_ids, max_new_tokens=limit)
 
-        return decode_batches(model, [prompts[i] for i in chosen], respond, label=label, **sizes)
+        return decode_batches(
+            model, [prompts[i] for i in chosen], respond, label=label, streams=streams, **sizes
+        )
 
     found: dict[int, Response] = {}
     for needs_base in (False, True):  # rows that hold nothing do without a second stream
         chosen = [i for i, each in enumerate(treatments) if each.ablation.needs_base == needs_base]
-        found.update(zip(chosen, respond_to(chosen), strict=True))
+        found.update(zip(chosen, respond_to(chosen, 1 + needs_base), strict=True))
     return [found[i] for i in range(len(prompts))]
 
 

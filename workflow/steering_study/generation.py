@@ -55,7 +55,7 @@ def generate_responses(
     method: str,
     vectors: Mapping[int, Float[Tensor, "d_model"]],
     max_new_tokens: int,
-    batch_size: int,
+    batch_size: int | None,
 ) -> pd.DataFrame:
     """The `responses` table of requests, each row steered at its layer and coefficient by the vector of that layer.
 
@@ -88,7 +88,7 @@ def respond(
     *,
     method: str,
     max_new_tokens: int,
-    batch_size: int,
+    batch_size: int | None,
 ) -> pd.DataFrame:
     """The `responses` table of requests under steering, or under none."""
     prompts = render_chat(model.tokenizer, list(requests["prompt"]), context=model.card.context)
@@ -118,7 +118,7 @@ def response_table(
 
 
 def add_fluency(
-    model: ChatModel, responses: pd.DataFrame, *, contexts: Mapping[str, str], batch_size: int
+    model: ChatModel, responses: pd.DataFrame, *, contexts: Mapping[str, str], batch_size: int | None
 ) -> pd.DataFrame:
     """Mean log-likelihood a token of each response, unsteered, where a refusal and where an answer is normal.
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import DynamicCache
 
+from steering_study.memory import fitting_rows
 from steering_study.models import ChatModel
 from steering_study.prompts import Batch, TokenIds, batches_by_length, left_pad
 
@@ -30,13 +31,13 @@ def response_logprobs(
     prompts: Sequence[TokenIds],
     responses: Sequence[TokenIds],
     *,
-    batch_size: int,
+    batch_size: int | None,
     max_logits: int = 2**28,
 ) -> list[tuple[float, ...]]:
     """Log-probability, in nats, of each token of given responses under the unsteered model.
 
     Args:
-        batch_size: most rows of a forward pass.
+        batch_size: most rows of a forward pass; None, as many as memory holds.
         max_logits: most logits of a forward pass, rows x response positions x vocabulary; a batch takes fewer
             rows where it needs more, and never less than one.
 
@@ -50,17 +51,19 @@ def response_logprobs(
         answers[tuple(prompt)].append(i)
     distinct = list(answers)
     found: list[tuple[float, ...]] = [()] * len(responses)
+    n_tokens = max((len(row) + len(text) for row, text in zip(prompts, responses, strict=True)), default=1)
+    in_memory = fitting_rows(model, batch_size, n_tokens=n_tokens)
     with (
         torch.no_grad(),
         tqdm(total=len(responses), desc="score", unit="text", disable=None, leave=False) as bar,
     ):
-        for chosen in batches_by_length(distinct, batch_size=batch_size):
+        for chosen in batches_by_length(distinct, batch_size=in_memory):
             read = _read_prompts(model, [distinct[i] for i in chosen])
             # (row of the prompt among those read, number of the response)
             pairs = [(row, i) for row, prompt in enumerate(chosen) for i in answers[distinct[prompt]]]
             texts = [responses[i] for _, i in pairs]
             longest = max(len(text) for text in texts)
-            fitting = max(1, min(batch_size, max_logits // (longest * model.card.d_vocab)))
+            fitting = max(1, min(in_memory, max_logits // (longest * model.card.d_vocab)))
             for part in batches_by_length(texts, batch_size=fitting):
                 rows = torch.tensor([pairs[k][0] for k in part], device=model.device)
                 scored = _score(model, read, rows, [texts[k] for k in part])

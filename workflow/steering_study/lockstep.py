@@ -76,7 +76,7 @@ def generate_patched(
     shift: Float[Tensor, "d_model"],
     circuit: Bool[Tensor, "src dst"],
     max_new_tokens: int,
-    batch_size: int,
+    batch_size: int | None,
     label: str,
 ) -> list[Response]:
     """Greedy continuations, one a prompt, when only the edges of a circuit carry steering.
@@ -91,4 +91,4 @@ def generate_patched(
         return decode(decoder, batch, end_ids=model.card.end_of_turn_ids, max_new_tokens=limit)
 
     sizes = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
-    return decode_batches(model, prompts, respond, label=label, **sizes)
+    return decode_batches(model, prompts, respond, label=label, streams=2, **sizes)

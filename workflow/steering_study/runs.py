@@ -13,6 +13,7 @@ from tqdm import tqdm
 from transformers import DynamicCache
 
 from steering_study.hooks import Hook, Steering, SteeringHooks, check_steering
+from steering_study.memory import fitting_rows
 from steering_study.models import ChatModel
 from steering_study.prompts import Batch, TokenIds, batches_by_length, left_pad
 
@@ -50,7 +51,7 @@ def generate(
     prompts: Sequence[TokenIds],
     *,
     max_new_tokens: int,
-    batch_size: int,
+    batch_size: int | None,
     steering: Steering | None = None,
     label: str = "generate",
 ) -> list[Response]:
@@ -82,17 +83,22 @@ def decode_batches(
     respond: Callable[[list[int], Batch, int], list[Response]],
     *,
     max_new_tokens: int,
-    batch_size: int,
+    batch_size: int | None,
     label: str,
+    streams: int = 1,
 ) -> list[Response]:
     """Responses to all prompts in their order, made batch by batch, longest prompts first.
 
     Args:
         respond: responses of a batch, from its rows of `prompts`, its tokens and the most tokens that it may take.
+        streams: runs that `respond` keeps side by side for each row.
     """
+    longest = max(map(len, prompts), default=0)
+    n_tokens = min(longest + max_new_tokens, model.card.context)
+    fitting = fitting_rows(model, batch_size, n_tokens=n_tokens, streams=streams)
     responses: dict[int, Response] = {}
     with torch.no_grad(), tqdm(total=len(prompts), desc=label, unit="text", disable=None, leave=False) as bar:
-        for rows in batches_by_length(prompts, batch_size=batch_size):
+        for rows in batches_by_length(prompts, batch_size=fitting):
             batch = left_pad([prompts[i] for i in rows], pad=model.pad_id, device=model.device)
             limit = min(max_new_tokens, model.card.context - batch.ids.shape[1])
             responses.update(zip(rows, respond(rows, batch, limit), strict=True))
@@ -203,19 +209,29 @@ def _stream(model: ChatModel, batch: Batch, steering: Steering | None) -> Steeri
     return SteeringHooks(steering, positions=batch.mask.bool())
 
 
+def prompt_batches(
+    model: ChatModel, prompts: Sequence[TokenIds], batch_size: int | None
+) -> Iterator[tuple[list[int], Batch]]:
+    """Prompts in batches; None: as many side by side as memory holds."""
+    fitting = fitting_rows(model, batch_size, n_tokens=max(map(len, prompts), default=1))
+    for indices in batches_by_length(prompts, batch_size=fitting):
+        yield indices, left_pad([prompts[i] for i in indices], pad=model.pad_id, device=model.device)
+
+
 def response_batches(
     model: ChatModel,
     prompts: Sequence[TokenIds],
     responses: Sequence[TokenIds],
     *,
-    batch_size: int,
+    batch_size: int | None,
     max_logits: int,
 ) -> Iterator[tuple[list[int], Batch]]:
     """Prompts joined with given responses, in batches; each row ends with its response."""
     rows = [(*prompt, *response) for prompt, response in zip(prompts, responses, strict=True)]
     longest = max((len(response) for response in responses), default=0)
-    fitting = max_logits // ((longest + 1) * model.card.d_vocab)
-    for indices in batches_by_length(rows, batch_size=max(1, min(batch_size, fitting))):
+    in_memory = fitting_rows(model, batch_size, n_tokens=max(map(len, rows), default=1))
+    fitting = max(1, min(in_memory, max_logits // ((longest + 1) * model.card.d_vocab)))
+    for indices in batches_by_length(rows, batch_size=fitting):
         yield indices, left_pad([rows[i] for i in indices], pad=model.pad_id, device=model.device)
 
 

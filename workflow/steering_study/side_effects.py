@@ -29,7 +29,7 @@ def forced_costs(
     vector: Float[Tensor, "d_model"],
     layer: int,
     coefficients: Sequence[float],
-    batch_size: int,
+    batch_size: int | None,
     max_logits: int = 2**27,
 ) -> pd.DataFrame:
     """Divergence and likelihood of each given response at each coefficient.

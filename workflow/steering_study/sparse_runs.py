@@ -27,7 +27,7 @@ def kl_to_dense(
     sparse: Float[Tensor, "vector d_model"],
     *,
     layer: int,
-    batch_size: int,
+    batch_size: int | None,
     max_logits: int = 2**28,
 ) -> Float[Tensor, "vector response"]:
     """Mean KL of each response under each sparse vector.
@@ -39,7 +39,7 @@ def kl_to_dense(
     sizes = {"batch_size": batch_size, "max_logits": max_logits}
     for rows, batch in response_batches(model, prompts, responses, **sizes):
         _, is_response = response_targets(batch, [len(responses[i]) for i in rows])
-        tail = record_tail(model, batch, layer=layer, batch_size=batch_size)
+        tail = record_tail(model, batch, layer=layer)
 
         def predict(shift: Tensor, tail=tail, batch=batch, last=is_response.shape[1] + 1) -> Tensor:
             steered = (shift.to(tail.resid_pre.device) * batch.mask[..., None]).to(tail.resid_pre.dtype)

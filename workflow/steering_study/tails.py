@@ -56,22 +56,21 @@ class Tail:
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
-def record_tail(model: ChatModel, batch: Batch, *, layer: int, batch_size: int) -> Tail:
+def record_tail(model: ChatModel, batch: Batch, *, layer: int, batch_size: int | None = None) -> Tail:
     """Run a batch once, unsteered, and keep what the blocks from `layer` on are called with.
 
     Args:
-        batch_size: rows of one forward pass.
+        batch_size: rows of one forward pass; None: all.
 
     Raises:
         ValueError: if the model has no such layer.
     """
     if not 0 <= layer < model.card.n_layers:
         raise ValueError(f"layer={layer} is outside 0..{model.card.n_layers - 1} of {model.card.name}")
+    size = batch_size or len(batch.ids)
     parts = [
-        _record(
-            model, Batch(batch.ids[start : start + batch_size], batch.mask[start : start + batch_size]), layer
-        )
-        for start in range(0, len(batch.ids), batch_size)
+        _record(model, Batch(ids, mask), layer)
+        for ids, mask in zip(batch.ids.split(size), batch.mask.split(size), strict=True)
     ]
     residuals, arguments = zip(*parts, strict=True)
     joined = tuple(

@@ -19,21 +19,20 @@ from tqdm import tqdm
 
 from steering_study.hooks import Steering, directional_ablation, record
 from steering_study.models import ChatModel
-from steering_study.prompts import Batch, TokenIds, batches_by_length, left_pad
-from steering_study.runs import last_logits
+from steering_study.prompts import Batch, TokenIds
+from steering_study.runs import last_logits, prompt_batches
 
 ClassMeans = Float[Tensor, "layer pos d_model"]
 
 
 def mean_residuals(
-    model: ChatModel, prompts: Sequence[TokenIds], *, n_positions: int, batch_size: int
+    model: ChatModel, prompts: Sequence[TokenIds], *, n_positions: int, batch_size: int | None
 ) -> ClassMeans:
     """Mean of `resid_pre` over prompts, for every block, at the last `n_positions` tokens, in float64."""
     names = [f"blocks.{layer}.hook_resid_pre" for layer in range(model.card.n_layers)]
     total = torch.zeros(len(names), n_positions, model.card.d_model, dtype=torch.float64)
-    for rows in batches_by_length(prompts, batch_size=batch_size):
+    for _, batch in prompt_batches(model, prompts, batch_size):
         store: dict[str, Tensor] = {}
-        batch = left_pad([prompts[i] for i in rows], pad=model.pad_id, device=model.device)
         last_logits(model, batch, hooks=record(store, names, last=n_positions))
         total += torch.stack([store[name].double().sum(0).cpu() for name in names])
     return total / len(prompts)
@@ -71,7 +70,7 @@ def score_candidates(
     harmful: Sequence[TokenIds],
     harmless: Sequence[TokenIds],
     refusal_ids: Sequence[int],
-    batch_size: int,
+    batch_size: int | None,
 ) -> pd.DataFrame:
     """Scores of every candidate direction on validation prompts.
 
@@ -83,8 +82,8 @@ def score_candidates(
         One row a candidate: layer, position (negative, from the end), bypass, induce, kl, ablation.
     """
     n_layers, n_positions, _ = directions.shape
-    harmful_batches = _batches(model, harmful, batch_size)
-    harmless_batches = _batches(model, harmless, batch_size)
+    harmful_batches = [batch for _, batch in prompt_batches(model, harmful, batch_size)]
+    harmless_batches = [batch for _, batch in prompt_batches(model, harmless, batch_size)]
     base = [last_logits(model, batch).log_softmax(-1) for batch in harmless_batches]
     rows = []
     candidates = [(layer, position) for layer in range(n_layers) for position in range(-n_positions, 0)]
@@ -124,13 +123,6 @@ def score_candidates(
             }
         )
     return pd.DataFrame(rows)
-
-
-def _batches(model: ChatModel, prompts: Sequence[TokenIds], batch_size: int) -> list[Batch]:
-    return [
-        left_pad([prompts[i] for i in rows], pad=model.pad_id, device=model.device)
-        for rows in batches_by_length(prompts, batch_size=batch_size)
-    ]
 
 
 def _mean(parts: object) -> float:

@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
+from steering_study.memory import fitting_rows
 from steering_study.models import ChatModel
 from steering_study.prompts import TokenIds, left_pad, render_chat
 from steering_study.runs import response_targets
@@ -188,6 +189,14 @@ def pairs_of(model: ChatModel, frame: pd.DataFrame) -> list[Pair]:
         Pair(prompt, tuple(desired), tuple(undesired), sign=sign)
         for prompt, desired, undesired, sign in zip(prompts, *columns, strict=True)
     ]
+
+
+def responses_per_pass(model: ChatModel, frame: pd.DataFrame, batch_size: int | None) -> int:
+    """Responses of a pass without gradients over rows of the `pairs` table; None: as many as memory holds."""
+    longest = max(
+        len(pair.prompt) + max(len(pair.desired), len(pair.undesired)) for pair in pairs_of(model, frame)
+    )
+    return fitting_rows(model, batch_size, n_tokens=longest)
 
 
 def trials_of(points: Sequence[Mapping[str, Any]]) -> dict[int, Trial]:

@@ -21,6 +21,7 @@ PACKAGES_MISSING = 4  # exit status of one-node.sh
 PROFILE = ("--workflow-profile", "profiles/slurm")
 CONFIG = ("--configfile", "config/mine.yaml")
 VECTOR = "results/pocket-llama/dim/vector.json"
+CYCLE = ("generate_steered", "judge_responses", "choose_coefficient")  # a sweep, its verdicts, the test run
 NOTEBOOK = "reports/notebooks/steering.html"
 
 
@@ -41,11 +42,7 @@ def test_the_whole_study_plans_with_the_profile_and_its_groups_are_closed(projec
 
 def test_a_group_that_would_wait_for_itself_is_refused(project):
     """What the test above relies on: planning looks at groups."""
-    path = project.folder / "workflow/profiles/slurm/profile.yaml"
-    path.write_text(
-        path.read_text("utf-8").replace("  compare_vectors:", "  choose_coefficient:", 1), "utf-8"
-    )
-    run = project.snakemake("-n", *PROFILE, "--groups", "generate_steered=one", "judge_responses=one")
+    run = project.snakemake("-n", *PROFILE, "--groups", *(f"{rule}=one" for rule in CYCLE))
     assert run.returncode != 0
     assert "Error in group one" in lines_of(run)
 

@@ -27,7 +27,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecast, "MEASURED", tmp_path / "measured.yaml")
 
 
-def plan(*jobs: str, models: tuple[str, ...] = ("small",), cores: int = 2) -> str:
+def plan(*jobs: str, models: tuple[str, ...] = ("small",), cores: int | None = 2) -> str:
     return "\n".join(describe_plan(jobs, models=models, cores=cores))
 
 
@@ -54,6 +54,12 @@ def test_no_time_is_told_for_a_model_that_was_not_measured():
     assert "1 jobs for small, large" in text
     assert "No time was measured" in text
     assert "min on" not in text
+
+
+def test_no_time_is_told_for_a_cluster():
+    text = plan("long", cores=None)
+    assert "1 jobs for small" in text
+    assert "No time was measured for these jobs on a cluster" in text
 
 
 def test_nothing_to_do_says_nothing():

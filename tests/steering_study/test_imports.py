@@ -69,7 +69,7 @@ PROCEDURES = {
     "export",
 }
 SHOWN = {"figures", "report"}
-FOR_RULES = {"config", "digest", "forecast", "plan"}
+FOR_RULES = {"config", "digest", "forecast", "plan", "resources"}
 FOR_SCRIPTS = {"jobs", "inputs"}
 LEVELS = [
     {"table_schemas"},

@@ -102,15 +102,21 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
         time.sleep(0.05)
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A fresh copy without results."""
+def copy_repository(folder: Path) -> None:
+    """What the workflow needs, without results."""
+    folder.mkdir(exist_ok=True)
     for part in PARTS:
         source = REPOSITORY / part
         if source.is_symlink():
-            (tmp_path / part).symlink_to(source.readlink())
+            (folder / part).symlink_to(source.readlink())
         elif source.is_dir():
-            shutil.copytree(source, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copy(source, tmp_path / part)
+            shutil.copy(source, folder / part)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A fresh copy without results."""
+    copy_repository(tmp_path)
     return Project(tmp_path)

@@ -100,7 +100,7 @@ def test_conda_file_has_the_pins_of_the_lock(direct: list[Requirement], lock: li
     assert "python >=3.11,<3.14" in dependencies
 
 
-@pytest.mark.parametrize("script", ["envs/setup.sh", ".ci/run"])
+@pytest.mark.parametrize("script", ["envs/setup.sh", ".ci/run", "tests/workflow/slurm/one-node.sh"])
 def test_shell_script_parses(script: str) -> None:
     subprocess.run(["bash", "-n", ROOT / script], check=True)
 

@@ -22,9 +22,9 @@ rule freeze_attention:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
+        mem_mb=memory("paired_answers"),
+        runtime=duration(80),
+        gpu=gpu_of_model,
     params:
         sets=study.prompts.behaviour_sets,
         limit=study.attention.prompts,
@@ -113,9 +113,9 @@ rule decompose_ov:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
-        gpu=GPU,
+        mem_mb=memory("backward"),
+        runtime=duration(40),
+        gpu=gpu_of_model,
     params:
         datasets=study.prompts.main_sets,
         limit=study.circuits.responses,

@@ -28,9 +28,9 @@ rule attribute_edges:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
+        mem_mb=memory("backward"),
+        runtime=duration(80),
+        gpu=gpu_of_model,
     params:
         datasets=study.prompts.main_sets,
         limit=study.circuits.responses,
@@ -64,7 +64,7 @@ rule build_circuits:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory_of_scores,
         runtime=20,
     params:
         code=code_digest("build_circuits"),
@@ -88,9 +88,9 @@ rule evaluate_circuits:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
+        mem_mb=memory("circuits"),
+        runtime=duration(80),
+        gpu=gpu_of_model,
     params:
         methods=CIRCUIT_METHODS,
         datasets=study.prompts.main_sets,
@@ -123,9 +123,9 @@ rule interchange_edges:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
+        mem_mb=memory("circuits"),
+        runtime=duration(80),
+        gpu=gpu_of_model,
     params:
         datasets=study.prompts.main_sets,
         limit=study.circuits.responses,
@@ -161,9 +161,9 @@ rule generate_circuits:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
+        mem_mb=memory("paired_answers"),
+        runtime=duration(80),
+        gpu=gpu_of_model,
     params:
         datasets=study.prompts.main_sets,
         limit=study.circuits.prompts,

@@ -9,7 +9,6 @@ from snakemake.exceptions import WorkflowError
 from steering_study.config import config_digest, load_study
 from steering_study.digest import code_digest as digest_of
 from steering_study.forecast import describe_plan
-from steering_study.jobs import count_gpus
 from steering_study.plan import planned_jobs
 from steering_study.report.gallery import own_figures, read_gallery
 from steering_study.report.run_page import RUN_FIGURES, RUN_FRAMES, RUN_TITLE
@@ -49,9 +48,11 @@ CIRCUIT_METHODS = list(study.circuits.methods)
 ATTENTION_METHODS = list(study.attention.methods)
 SPARSE_METHODS = list(study.sparsity.methods)
 BASE_SPLITS = ["train", "validation", "test", *(["augmentation"] if LEARNED else [])]
-# A model-bound job asks for a GPU wherever it may run on one: on this machine if it has any, or on a cluster.
-GPU = 0 if workflow.local_exec and count_gpus() == 0 else 1
-CLASSIFIERS = {study.judges.harmful, study.judges.harmless} - {"phrases"}  # judges that are models
+# Judges that are models, with their entries in the config: those in use, and those whose error is measured
+CLASSIFIERS, TESTED_CLASSIFIERS = (
+    {name: study.judges.classifiers.get(name, {}) for name in names if name != "phrases"}
+    for names in ({study.judges.harmful, study.judges.harmless}, study.judges.tested)
+)
 OWN_JUDGES = sorted(map(str, Path("workflow/steering_study/judges/kinds").glob("*.py")))  # loaded by name
 SELECTION = {
     "rule": study.dim.selection,
@@ -89,7 +90,8 @@ def options(wildcards):
 def announce(workflow):
     """Say what a run is about to do."""
     jobs = [job.name for job in workflow.dag.needrun_jobs()]
-    for line in describe_plan(jobs, models=MODELS, cores=workflow.cores):
+    cores = workflow.cores if workflow.local_exec else None
+    for line in describe_plan(jobs, models=MODELS, cores=cores):
         print(line, file=sys.stderr)
 
 

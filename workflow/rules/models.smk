@@ -40,9 +40,9 @@ rule generate_base:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
+        mem_mb=memory("answers"),
+        runtime=duration(80),
+        gpu=gpu_of_model,
     params:
         splits=BASE_SPLITS,
         contexts=lambda wildcards: options(wildcards).contexts,

@@ -24,7 +24,7 @@ rule train_bundled_model:
     resources:
         mem_mb=4000,
         runtime=60,
-        gpu=GPU,
+        gpu=LOCAL_GPU,
     params:
         shape=lambda wildcards: study.pocket["shapes"][wildcards.pocket],
         plan=lambda wildcards: {**study.pocket["plan"], **study.pocket["plans"][wildcards.pocket]},

@@ -3,10 +3,6 @@
 # paper's numbers, and reports/run.html: how it was run.
 
 
-localrules:
-    describe_run,  # it asks for the whole graph of jobs, which a job on a cluster does not see
-
-
 for section in REPORT.sections:
 
     rule:

@@ -37,9 +37,9 @@ rule generate_sparse:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
+        mem_mb=memory("sparse_answers"),
+        runtime=duration(80),
+        gpu=gpu_of_model,
     params:
         methods=SPARSE_METHODS,
         sets=study.prompts.behaviour_sets,
@@ -82,9 +82,9 @@ rule measure_sparse:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
+        mem_mb=memory("circuits"),
+        runtime=duration(80),
+        gpu=gpu_of_model,
     params:
         methods=SPARSE_METHODS,
         datasets=study.prompts.main_sets,

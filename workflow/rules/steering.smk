@@ -22,9 +22,9 @@ rule generate_steered:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
+        mem_mb=memory("answers"),
+        runtime=duration(80),
+        gpu=gpu_of_model,
     params:
         split=lambda wildcards: {"sweep": "validation", "test": "test"}[wildcards.run],
         coefficients=swept_coefficients,
@@ -55,9 +55,9 @@ rule generate_layers:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
+        mem_mb=memory("answers"),
+        runtime=duration(80),
+        gpu=gpu_of_model,
     params:
         contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.generation.max_new_tokens,
@@ -84,9 +84,9 @@ rule judge_responses:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000 if CLASSIFIERS else 1000,
+        mem_mb=memory_of_judges(CLASSIFIERS),
         runtime=120,
-        gpu=GPU if CLASSIFIERS else 0,
+        gpu=JUDGE_GPU if CLASSIFIERS else 0,
     params:
         judges={"harmful": study.judges.harmful, "harmless": study.judges.harmless},
         classifiers=study.judges.classifiers,
@@ -138,9 +138,9 @@ rule measure_judges:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000 if study.judges.tested == ["phrases"] else 4000,
+        mem_mb=memory_of_judges(TESTED_CLASSIFIERS),
         runtime=120,
-        gpu=0 if study.judges.tested == ["phrases"] else GPU,
+        gpu=JUDGE_GPU if TESTED_CLASSIFIERS else 0,
     params:
         judges=study.judges.tested,
         classifiers=study.judges.classifiers,
@@ -169,9 +169,9 @@ rule measure_side_effects:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
-        gpu=GPU,
+        mem_mb=memory("passes"),
+        runtime=duration(40),
+        gpu=gpu_of_model,
     params:
         flip_rate=study.dim.matched_flip_rate,
         confidence=study.confidence,

@@ -16,9 +16,9 @@ rule extract_activations:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
-        gpu=GPU,
+        mem_mb=memory("passes"),
+        runtime=duration(20),
+        gpu=gpu_of_model,
     params:
         batch_size=study.generation.scored_batch_size,
         code=code_digest("extract_activations"),
@@ -45,9 +45,9 @@ rule select_direction:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
-        gpu=GPU,
+        mem_mb=memory("passes"),
+        runtime=duration(40),
+        gpu=gpu_of_model,
     params:
         rule=study.dim.selection,
         filters=filters,
@@ -77,9 +77,9 @@ rule contrast_responses:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
+        mem_mb=memory("contrasts"),
+        runtime=duration(80),
+        gpu=gpu_of_model,
     params:
         contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.search.max_tokens,
@@ -136,9 +136,9 @@ rule train_vectors:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
+        mem_mb=memory("training"),
+        runtime=duration(80),
+        gpu=gpu_of_model,
     params:
         trials=shard_trials,
         batch_size=study.generation.scored_batch_size,
@@ -221,9 +221,9 @@ rule train_layers:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
+        mem_mb=memory("training"),
+        runtime=duration(80),
+        gpu=gpu_of_model,
     params:
         trials=lambda wildcards: study.search.trials(wildcards.method),
         batch_size=study.generation.scored_batch_size,
@@ -253,9 +253,9 @@ rule make_control:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
-        gpu=GPU,
+        mem_mb=memory("passes"),
+        runtime=duration(20),
+        gpu=gpu_of_model,
     params:
         seed=study.seed,
         batch_size=study.generation.scored_batch_size,

@@ -11,10 +11,11 @@ import yaml
 MEASURED = Path(__file__).parents[1] / "report" / "measured_seconds.yaml"
 
 
-def describe_plan(jobs: Sequence[str], *, models: Sequence[str], cores: int) -> list[str]:
+def describe_plan(jobs: Sequence[str], *, models: Sequence[str], cores: int | None) -> list[str]:
     """Lines that say how many jobs will run and, where every rule was measured, for how long.
 
-    Times were measured on two cores with the bundled models; for other models only the jobs are counted.
+    Times were measured on two cores with the bundled models; for other models, and on a cluster (`cores` None), only the jobs are
+    counted.
     """
     if not jobs:
         return []
@@ -22,7 +23,7 @@ def describe_plan(jobs: Sequence[str], *, models: Sequence[str], cores: int) -> 
     counted = Counter(job for job in jobs if job not in measured["targets"])
     lines = [f"This run: {sum(counted.values())} jobs for {', '.join(models)}."]
     known = all(model in measured["models"] for model in models)
-    if known and all(rule in measured["seconds"] for rule in counted):
+    if cores and known and all(rule in measured["seconds"] for rule in counted):
         busy = sum(measured["seconds"][rule] * n for rule, n in counted.items())
         minutes = busy / min(cores, measured["parallel"]) / 60
         lines.append(
@@ -31,7 +32,7 @@ def describe_plan(jobs: Sequence[str], *, models: Sequence[str], cores: int) -> 
         )
     else:
         lines.append(
-            "No time was measured for these jobs: it grows with parameters, prompts and tokens. "
+            f"No time was measured for these jobs{'' if cores else ' on a cluster'}: it grows with parameters, prompts and tokens. "
             "Stop at any time: finished jobs are kept."
         )
     return lines

@@ -1,0 +1,141 @@
+"""What jobs ask for, against weights on disk, measured memory, published sizes and sums by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import yaml
+from tests.conftest import REPOSITORY
+
+from steering_study.config import load_study
+from steering_study.resources import (
+    Load,
+    backward_bytes,
+    cache_bytes,
+    count_parameters,
+    file_memory_mb,
+    is_worth_a_gpu,
+    judge_memory_mb,
+    loads_of,
+    logit_bytes,
+    memory_mb,
+    minutes,
+)
+
+POCKET = {"n_layers": 8, "n_heads": 8, "n_kv_heads": 4, "d_model": 128, "d_head": 16, "d_mlp": 384}
+POCKET |= {"d_vocab": 2048, "context": 512, "dtype": "float32"}
+GEMMA = {"n_layers": 26, "n_heads": 8, "n_kv_heads": 4, "d_model": 2304, "d_head": 256, "d_mlp": 9216}
+GEMMA |= {"d_vocab": 256_000, "context": 8192, "dtype": "bfloat16"}
+LLAMA = {"n_layers": 28, "n_heads": 24, "n_kv_heads": 8, "d_model": 3072, "d_head": 128, "d_mlp": 8192}
+LLAMA |= {"d_vocab": 128_256, "context": 131_072, "dtype": "bfloat16"}
+PUBLISHED = [(GEMMA, 2.61e9), (LLAMA, 3.21e9)]
+# Largest resident MB of the default study's jobs, by kind (docs/resources.md), and what Snakemake takes of a SLURM job
+MEASURED = {
+    "passes": 840,
+    "answers": 1000,
+    "contrasts": 680,
+    "sparse_answers": 1000,
+    "paired_answers": 1180,
+    "training": 910,
+    "circuits": 840,
+    "backward": 820,
+}
+SNAKEMAKE = 330
+
+on_cpu = partial(memory_mb, on_gpu=False, attempt=1)
+
+
+@pytest.fixture(scope="module")
+def config() -> dict:
+    return yaml.safe_load((REPOSITORY / "config/study.yaml").read_text("utf-8"))
+
+
+def test_parameters_bound_the_published_sizes_and_the_bundled_weights_closely():
+    for card, published in PUBLISHED:
+        assert published < count_parameters(card) < 1.25 * published
+    folder = REPOSITORY / "resources/models/pocket-llama"
+    assert json.loads((folder / "config.json").read_text())["num_hidden_layers"] == POCKET["n_layers"]
+    stored = (folder / "model.safetensors").stat().st_size / 4
+    assert stored < count_parameters(POCKET) < 1.25 * stored
+
+
+def test_parts_are_the_sums_by_hand():
+    card = {**POCKET, "n_layers": 2, "n_kv_heads": 1, "d_head": 3, "n_heads": 2, "d_model": 5, "d_mlp": 7}
+    card |= {"d_vocab": 11}
+    assert cache_bytes(card, rows=4, tokens=10) == 2 * 2 * 1 * 3 * 4 * 4 * 10
+    assert cache_bytes({**card, "dtype": "bfloat16"}, rows=4, tokens=10) == 2 * 2 * 1 * 3 * 2 * 4 * 10
+    assert logit_bytes(card, rows=4, tokens=10) == 3 * 4 * 4 * 10 * 11
+    kept = 20 * 4 * 2 * (8 * 5 + 4 * 7 + 2 * 2 * 10)  # of 20 positions, of which 8 are a response's
+    assert backward_bytes(card, positions=20, tokens=10, new_tokens=4) == kept + 2 * 4 * 11 * 8
+
+
+def test_logits_of_a_pass_are_bounded_as_the_pass_is():
+    assert logit_bytes(GEMMA, rows=16, tokens=512) == 3 * 4 * 2**28
+
+
+def test_the_default_study_fits_and_wastes_no_machine(config):
+    loads = loads_of(load_study(config))
+    assert set(loads) == set(MEASURED)
+    for kind, measured in MEASURED.items():
+        assert measured + SNAKEMAKE < on_cpu(POCKET, loads[kind]) < 4000, kind
+
+
+def test_memory_follows_the_config(config):
+    before = loads_of(load_study(config))
+    config = {**config, "generation": {**config["generation"], "batch_size": 1024}}
+    config["circuits"] = {**config["circuits"], "tokens_per_pass": 8192}
+    after = loads_of(load_study(config))
+    grown = {kind for kind in before if on_cpu(LLAMA, after[kind]) > on_cpu(LLAMA, before[kind])}
+    assert grown == {"answers", "contrasts", "sparse_answers", "paired_answers", "backward"}
+
+
+def test_memory_and_minutes_grow_by_half_with_each_attempt():
+    load = Load(new_tokens=512, rows=16)
+    memory = [memory_mb(LLAMA, load, on_gpu=False, attempt=attempt) for attempt in (1, 2, 3)]
+    lasting = [minutes(LLAMA, per_billion=80, attempt=attempt) for attempt in (1, 2, 3)]
+    for values in (memory, lasting):
+        assert values[1] == pytest.approx(1.5 * values[0], abs=2)
+        assert values[2] == pytest.approx(2.25 * values[0], abs=2)
+
+
+def test_a_small_model_has_half_an_hour_and_a_large_one_hours():
+    assert minutes(POCKET, per_billion=80, attempt=1) == 31
+    assert 240 < minutes(LLAMA, per_billion=80, attempt=1) < 360
+
+
+def test_beside_a_gpu_the_machine_holds_the_weights_alone():
+    small, large = (Load(new_tokens=512, rows=rows) for rows in (1, 512))
+    beside = partial(memory_mb, on_gpu=True, attempt=1)
+    assert beside(LLAMA, small) == beside(LLAMA, large)
+    assert beside(LLAMA, small) > 2 * count_parameters(LLAMA) / 1e6
+    assert on_cpu(LLAMA, large) > on_cpu(LLAMA, small)
+
+
+def test_no_text_is_longer_than_the_context():
+    load = Load(new_tokens=10_000, rows=8)
+    assert on_cpu(POCKET, load) == on_cpu(POCKET, replace(load, new_tokens=20_000))
+
+
+def test_large_models_alone_wait_for_a_gpu():
+    assert [is_worth_a_gpu(card) for card in (POCKET, GEMMA, LLAMA)] == [False, True, True]
+
+
+def test_judges_are_held_side_by_side_and_a_folder_is_as_large_as_its_files(tmp_path):
+    memory = partial(judge_memory_mb, on_gpu=False, attempt=1)
+    (tmp_path / "model.safetensors").write_bytes(bytes(50_000_000))
+    folder = {"own": {"source": str(tmp_path)}}
+    assert memory(folder) == 1200 + 100
+    assert memory({"llama_guard_2": {}}) == 1200 + 2 * 2 * 8000
+    assert memory({**folder, "llama_guard_2": {"dtype": "float32"}}) == 1200 + 100 + 2 * 4 * 8000
+    assert memory({}) == 1000
+
+
+def test_memory_of_a_file_is_unknown_before_it_is_there(tmp_path):
+    path = tmp_path / "scores"
+    with pytest.raises(FileNotFoundError):
+        file_memory_mb(path, attempt=1)
+    path.write_bytes(bytes(10_000_000))
+    assert file_memory_mb(path, attempt=1) == 2040

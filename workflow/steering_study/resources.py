@@ -1,0 +1,153 @@
+"""What a job asks of a scheduler: memory, minutes and GPUs, from its model's card, the config and the attempt.
+
+Closed forms that bound from above (docs/resources.md); a job that they fail is submitted again with half as much more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}  # of a number
+MB = 10**6
+GROWTH = 1.5  # of memory and minutes, from one attempt to the next
+PYTHON_MB = 1200  # Python with torch and transformers, 700, and the two Snakemake processes of a SLURM job
+CUDA_MB = 3000  # libraries and context
+PROMPT_TOKENS = 128  # ASSUME: of a prompt in its chat template
+MAX_LOGITS = 2**28  # of a forward pass over given responses, `likelihoods.response_logprobs`
+JUDGE_PARAMETERS = 8 * 10**9  # ASSUME: of a classifier on the hub; the published ones have no more
+GPU_PARAMETERS = 10**8  # from which on a model is worth a GPU of a cluster
+LOADED = 2  # copies of the weights: the file's pages, and the tensors
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a job holds at once beside the weights.
+
+    `rows` texts side by side with their keys and values, `caches` times; `scored_rows` given texts in one pass; `new_tokens` of each
+    after the prompt; `trained_tokens` positions of a backward pass; `values` numbers of the sources' changes.
+    """
+
+    new_tokens: int
+    rows: int = 0
+    caches: int = 1
+    scored_rows: int = 0
+    trained_tokens: int = 0
+    values: int = 0
+
+
+def loads_of(study: Any) -> dict[str, Load]:
+    """What the kinds of jobs that run a model hold, from a checked config (`config.load_study`); rules name a kind."""
+    circuits, search = study.circuits, study.search
+    passes = Load(new_tokens=study.generation.max_new_tokens, scored_rows=study.generation.scored_batch_size)
+    answers = replace(passes, rows=study.generation.batch_size)
+    # both responses of each pair of a step, of all trials side by side
+    side_by_side = max(
+        (len(shard) for method in search.learned for shard in search.shards(method)), default=0
+    )
+    responses = 2 * side_by_side * max(search.batch_sizes)
+    return {
+        "passes": passes,
+        "answers": answers,
+        "contrasts": replace(answers, new_tokens=search.max_tokens),
+        "sparse_answers": replace(answers, new_tokens=study.sparsity.max_new_tokens),
+        "paired_answers": replace(answers, caches=2),  # steer and base at once
+        "training": replace(
+            passes,
+            new_tokens=search.max_tokens,
+            trained_tokens=responses * (PROMPT_TOKENS + search.max_tokens),
+        ),
+        "circuits": replace(passes, values=circuits.max_values),
+        "backward": replace(passes, trained_tokens=circuits.tokens_per_pass, values=circuits.max_values),
+    }
+
+
+def count_parameters(card: Mapping[str, Any]) -> int:
+    """Parameters of a model, norms and biases left out, embedding and unembedding counted apart.
+
+    L (2 d (H + K) d_h + 3 d d_mlp) + 2 V d
+    """
+    heads = card["n_heads"] + card["n_kv_heads"]
+    block = card["d_model"] * (2 * heads * card["d_head"] + 3 * card["d_mlp"])
+    return card["n_layers"] * block + 2 * card["d_vocab"] * card["d_model"]
+
+
+def cache_bytes(card: Mapping[str, Any], *, rows: int, tokens: int) -> int:
+    """Keys and values of texts side by side: 2 L K d_h b B N."""
+    per_token = 2 * card["n_layers"] * card["n_kv_heads"] * card["d_head"] * BYTES[card["dtype"]]
+    return per_token * rows * tokens
+
+
+def logit_bytes(card: Mapping[str, Any], *, rows: int, tokens: int) -> int:
+    """Logits of a pass over given texts: those of the model, in float32, and their log-probabilities."""
+    return 3 * 4 * min(rows * tokens * card["d_vocab"], MAX_LOGITS)
+
+
+def backward_bytes(card: Mapping[str, Any], *, positions: int, tokens: int, new_tokens: int) -> int:
+    """What a backward pass keeps: b L (8 d + 4 d_mlp + 2 H N) a position of texts of N tokens, and two logits of each response's."""
+    block = 8 * card["d_model"] + 4 * card["d_mlp"] + 2 * card["n_heads"] * tokens
+    kept = positions * BYTES[card["dtype"]] * card["n_layers"] * block
+    return kept + 2 * 4 * card["d_vocab"] * (positions * new_tokens // tokens)
+
+
+def memory_mb(card: Mapping[str, Any], load: Load, *, on_gpu: bool, attempt: int) -> int:
+    """Memory of the machine for a job that runs a model, in MB.
+
+    On a GPU the machine itself holds the weights while they are loaded, and little else.
+    """
+    weights = LOADED * BYTES[card["dtype"]] * count_parameters(card)
+    if on_gpu:
+        return grown(PYTHON_MB + CUDA_MB + weights / MB, attempt)
+    tokens = min(card["context"], PROMPT_TOKENS + load.new_tokens)
+    held = (
+        load.caches * cache_bytes(card, rows=load.rows, tokens=tokens)
+        + logit_bytes(card, rows=load.scored_rows, tokens=load.new_tokens)
+        + backward_bytes(card, positions=load.trained_tokens, tokens=tokens, new_tokens=load.new_tokens)
+        + 2 * 4 * load.values
+    )
+    return grown(PYTHON_MB + (weights + held) / MB, attempt)
+
+
+def judge_memory_mb(classifiers: Mapping[str, Mapping[str, Any]], *, on_gpu: bool, attempt: int) -> int:
+    """Memory for classifiers that are held side by side, in MB; without any, that of a table of texts.
+
+    A folder is as large as its files; of a hub id nothing is known before it is fetched.
+    """
+    if not classifiers:
+        return 1000
+    weights = sum(_classifier_bytes(settings) for settings in classifiers.values())
+    return grown(PYTHON_MB + (CUDA_MB if on_gpu else 0) + LOADED * weights / MB, attempt)
+
+
+def file_memory_mb(path: Path, *, attempt: int) -> int:
+    """Memory for a job that reads a file into some copies, in MB.
+
+    Raises:
+        FileNotFoundError: before the file is there.
+    """
+    return grown(2000 + 4 * path.stat().st_size / MB, attempt)
+
+
+def minutes(card: Mapping[str, Any], *, per_billion: int, attempt: int) -> int:
+    """Minutes of a job that runs a model: half an hour, and more for each billion of parameters."""
+    return grown(30 + per_billion * count_parameters(card) / 1e9, attempt)
+
+
+def is_worth_a_gpu(card: Mapping[str, Any]) -> bool:
+    """Whether a model of this size should wait for a GPU of a cluster."""
+    return count_parameters(card) >= GPU_PARAMETERS
+
+
+def grown(first: float, attempt: int) -> int:
+    """What the attempt asks for, where the first asks for `first`."""
+    return math.ceil(first * GROWTH ** (attempt - 1))
+
+
+def _classifier_bytes(settings: Mapping[str, Any]) -> int:
+    folder = Path(settings.get("source") or "")
+    if settings.get("source") and folder.is_dir():
+        return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return JUDGE_PARAMETERS * BYTES[settings.get("dtype", "bfloat16")]

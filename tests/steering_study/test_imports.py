@@ -18,6 +18,7 @@ SCRIPTS = ROOT.parent / "scripts"
 
 PURE = {
     "conditions",
+    "resources",
     "ablations",
     "graph",
     "blocks",
@@ -69,7 +70,7 @@ PROCEDURES = {
     "export",
 }
 SHOWN = {"figures", "report"}
-FOR_RULES = {"config", "digest", "forecast", "plan", "resources"}
+FOR_RULES = {"config", "digest", "forecast", "plan"}
 FOR_SCRIPTS = {"jobs", "inputs"}
 LEVELS = [
     {"table_schemas"},

@@ -20,6 +20,7 @@ PROMPT_TOKENS = 128  # ASSUME: of a prompt in its chat template
 MAX_LOGITS = 2**28  # of a forward pass over given responses, `likelihoods.response_logprobs`
 JUDGE_PARAMETERS = 8 * 10**9  # ASSUME: of a classifier on the hub; the published ones have no more
 GPU_PARAMETERS = 10**8  # from which on a model is worth a GPU of a cluster
+OPEN_ROWS = 32  # side by side on a CPU where the config leaves it open, `memory.fitting_rows`
 LOADED = 2  # copies of the weights: the file's pages, and the tensors
 
 
@@ -42,8 +43,11 @@ class Load:
 def loads_of(study: Any) -> dict[str, Load]:
     """What the kinds of jobs that run a model hold, from a checked config (`config.load_study`); rules name a kind."""
     circuits, search = study.circuits, study.search
-    passes = Load(new_tokens=study.generation.max_new_tokens, scored_rows=study.generation.scored_batch_size)
-    answers = replace(passes, rows=study.generation.batch_size)
+    written, scored = (
+        rows or OPEN_ROWS for rows in (study.generation.batch_size, study.generation.scored_batch_size)
+    )
+    passes = Load(new_tokens=study.generation.max_new_tokens, scored_rows=scored)
+    answers = replace(passes, rows=written)
     # both responses of each pair of a step, of all trials side by side
     side_by_side = max(
         (len(shard) for method in search.learned for shard in search.shards(method)), default=0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -203,7 +205,7 @@ def test_every_equation_of_the_method_names_what_computes_it():
 
 
 def test_the_index_lists_every_page():
-    listed = set(re.findall(r"\]\((\w+\.md)\)", (REPOSITORY / "docs/README.md").read_text("utf-8")))
+    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", (REPOSITORY / "docs/README.md").read_text("utf-8")))
     assert listed == {page.name for page in DOCS if page.name != "README.md"}
 
 
@@ -219,3 +221,12 @@ def test_pages_state_records_and_licences_of_public_prompts_as_pinned(page):
         )
         assert f"{entry['rows']:,}" in row, entry["name"]
         assert entry["licence"] in row, entry["name"]
+
+
+def test_costs_of_the_published_study_are_those_of_the_arithmetic():
+    script = REPOSITORY / "benchmarks" / "paper_run.py"
+    printed = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True).stdout
+    memory, hours = printed.strip().split("\n\n")
+    page = (REPOSITORY / "docs" / "paper-run.md").read_text("utf-8")
+    assert memory in page, f"docs/paper-run.md is out of date; expected\n{memory}"
+    assert hours in page, f"docs/paper-run.md is out of date; expected\n{hours}"

@@ -105,14 +105,18 @@ def memory_mb(card: Mapping[str, Any], load: Load, *, on_gpu: bool, attempt: int
     weights = LOADED * BYTES[card["dtype"]] * count_parameters(card)
     if on_gpu:
         return grown(PYTHON_MB + CUDA_MB + weights / MB, attempt)
+    return grown(PYTHON_MB + (weights + held_bytes(card, load)) / MB, attempt)
+
+
+def held_bytes(card: Mapping[str, Any], load: Load) -> int:
+    """What a job holds at once beside the weights, on a CPU or a GPU."""
     tokens = min(card["context"], PROMPT_TOKENS + load.new_tokens)
-    held = (
+    return (
         load.caches * cache_bytes(card, rows=load.rows, tokens=tokens)
         + logit_bytes(card, rows=load.scored_rows, tokens=load.new_tokens)
         + backward_bytes(card, positions=load.trained_tokens, tokens=tokens, new_tokens=load.new_tokens)
         + 2 * 4 * load.values
     )
-    return grown(PYTHON_MB + (weights + held) / MB, attempt)
 
 
 def judge_memory_mb(classifiers: Mapping[str, Mapping[str, Any]], *, on_gpu: bool, attempt: int) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from attribution import benchmark_attribution
 from decode import benchmark_decode
 from freezing import benchmark_freezing
+from scaling import benchmark_scaling
 from search import benchmark_search
 from sparsity import benchmark_sparsity
 from study import benchmark_study
@@ -29,6 +30,7 @@ def main() -> None:
         *benchmark_search(arguments.model, repeats=max(1, arguments.repeats // 2)),
         *benchmark_attribution(arguments.model, repeats=arguments.repeats, hooked=arguments.hooked),
         *benchmark_sparsity(arguments.model, repeats=max(1, arguments.repeats // 2)),
+        *benchmark_scaling(arguments.model, repeats=max(1, arguments.repeats // 2)),
         *benchmark_study(Path("logs/benchmarks")),
     ]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -211,6 +211,18 @@ def require_whole(model: Any, lacking: list[str], *, name: str) -> None:
             raise ValueError(f"{name}: weight {key!r} holds NaN or infinity; fetch the model again")
 
 
+def refuse_code(error: Exception, name: str) -> None:
+    """Say in place of transformers, which proposes to trust it, that code of a model's repository is never run.
+
+    Raises:
+        ValueError: if the error says that the model needs such code.
+    """
+    if "trust_remote_code" in str(error):
+        raise ValueError(
+            f"{name} needs code of its own repository, which is never run; take a model that transformers itself knows"
+        ) from error
+
+
 def read_model(card: Path) -> ChatModel:
     """Load the model of a card's file (`load_model`)."""
     return load_model(ModelCard.from_json(read_json(card)))
@@ -246,11 +258,7 @@ def reachable(name: str, source: str, *, revision: str | None) -> Iterator[None]
             f"model {name!r}: a weight file of {where} is no readable safetensors file ({error}); fetch it again"
         ) from error
     except (OSError, ValueError) as error:
-        if "trust_remote_code" in str(error):
-            raise ValueError(
-                f"model {name!r}: {where} needs code of its own repository, which is never run; take a model of a family "
-                f"that transformers knows: {', '.join(FAMILIES)}"
-            ) from error
+        refuse_code(error, f"model {name!r}: {where}")
         if Path(source).is_dir():
             raise ValueError(f"model {name!r} in folder {where} cannot be read: {error}") from error
         raise ValueError(

@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from steering_study.judges.adapters import has_adapter, merge_adapter, read_adapter
 from steering_study.judges.verdicts import ClassifierSettings
-from steering_study.models import load_weights, require_whole
+from steering_study.models import load_weights, refuse_code, require_whole
 
 logger = logging.getLogger("steering_study")
 
@@ -167,6 +167,7 @@ def load_tokenizer_and_model(
             weights, weights_revision = settings.base_model or adapter.base_model, settings.base_revision
         model, lacking = load_weights(auto_class, weights, revision=weights_revision, dtype=dtype)
     except (OSError, ValueError, SafetensorError) as error:
+        refuse_code(error, f"judge {name!r}: {source}")
         raise ValueError(
             f"judge {name!r}: {source} at revision {revision or 'default'} cannot be loaded. If it is gated, accept "
             f"the licence at https://huggingface.co/{hub_id} and set HF_TOKEN; offline, give a local folder "

@@ -95,7 +95,7 @@ def test_traceback_of_bad_input_is_kept_beside_the_log(snakemake):
         (errno.ENOSPC, "a.parquet: No space left on device; free space on that disk and run again"),
         (
             errno.EROFS,
-            "a.parquet: Read-only file system; make that folder writable, or run in a copy that is",
+            "a.parquet: Read-only file system; let that folder take files, or run in a copy that does",
         ),
         (errno.EACCES, "a.parquet: Permission denied; give yourself the right to it"),
         (errno.EPIPE, "[Errno 32] Broken pipe: 'a.parquet'"),
@@ -118,7 +118,9 @@ def test_a_disk_that_takes_no_log_leaves_the_line(mounted, is_full, tmp_path):
         mounted("remount,ro")
     said = run_script(tmp_path, "raise ValueError('expected this')", log=folder / "logs" / "job.log")
     line = (
-        "expected this" if is_full else f"{folder / 'logs'}: Read-only file system; make that folder writable"
+        "expected this"
+        if is_full
+        else f"{folder / 'logs'}: Read-only file system; let that folder take files"
     )
     assert said.startswith(f"error in train: {line}")
     assert said.count("\n") == 1

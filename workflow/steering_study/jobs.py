@@ -22,7 +22,7 @@ REMEDIES = {
     errno.ENOSPC: "free space on that disk and run again (docs/resources.md, Disk)",
     errno.EDQUOT: "free space under that quota and run again (docs/resources.md, Disk)",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f) and run again",
-    errno.EROFS: "make that folder writable, or run in a copy that is",
+    errno.EROFS: "let that folder take files, or run in a copy that does",
     errno.EACCES: "give yourself the right to it, or run in a copy that is yours",
     errno.ENOENT: "it was there when the run was planned; run again",
 }

@@ -102,9 +102,8 @@ def options(wildcards):
 def explain_failure(record):
     """A failed job is shown with its log; one that was killed has said nothing there, or has no log at all."""
     if getattr(record, "event", None) == LogEvent.JOB_ERROR:
-        record.log = record.log[
-            :1
-        ]  # render_notebook names its notebook as a log as well, which is no text to read
+        # render_notebook names its notebook as a log as well, which is no text to read
+        record.log = record.log[:1]
         for path in record.log:
             explain_silence(record.rule_name, Path(path))
     return True

@@ -24,7 +24,9 @@ import pyarrow.parquet as pq
 from steering_study.table_schemas import TABLES, table_schema
 
 PROVENANCE_KEY = b"steering_study"
-DIGEST_KEY = "sha256"  # of a safetensors file: over names, types, shapes and bytes of its tensors
+DIGEST_KEY = (
+    "tensors_sha256"  # beside the provenance: over names, types, shapes and bytes of a file's tensors
+)
 
 
 def write_table(
@@ -94,7 +96,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
         ValueError: if the file cannot be read.
     """
     if path.suffix == ".safetensors":
-        return json.loads(_tensor_metadata(path).get(PROVENANCE_KEY.decode(), "{}"))
+        return {key: value for key, value in _tensor_metadata(path).items() if key != DIGEST_KEY}
     return json.loads(_table_metadata(path).get(PROVENANCE_KEY, b"{}"))
 
 
@@ -138,10 +140,9 @@ def _write_safetensors(
 ) -> None:
     from safetensors import SafetensorError
 
-    metadata = {
-        PROVENANCE_KEY.decode(): canonical_json(provenance or {}),
-        DIGEST_KEY: _content_digest(values, bytes_of),
-    }
+    # one key: safetensors writes several in another order each time
+    digest = {DIGEST_KEY: _content_digest(values, bytes_of)}
+    metadata = {PROVENANCE_KEY.decode(): canonical_json({**(provenance or {}), **digest})}
     with replacing(path) as temporary:
         try:
             save(values, temporary, metadata=metadata)
@@ -214,11 +215,12 @@ def _array_bytes(array: Any) -> Any:
     return array.tobytes()
 
 
-def _tensor_metadata(path: Path) -> Mapping[str, str]:
+def _tensor_metadata(path: Path) -> Mapping[str, Any]:
     from safetensors import SafetensorError, safe_open
 
-    with _readable(path, "safetensors", SafetensorError), safe_open(path, framework="np") as file:
-        return file.metadata() or {}
+    unreadable = _readable(path, "safetensors", SafetensorError, json.JSONDecodeError)
+    with unreadable, safe_open(path, framework="np") as file:
+        return json.loads((file.metadata() or {}).get(PROVENANCE_KEY.decode(), "{}"))
 
 
 def _table_metadata(path: Path) -> Mapping[bytes, bytes]:

@@ -54,7 +54,7 @@ def test_hostile_names_are_text(load_script, top_edges, tmp_path):
 
 
 def test_every_process_writes_the_same_bytes(top_edges, tmp_path):
-    pages = [tmp_path / f"{seed}.html" for seed in range(3)]
+    pages = [tmp_path / f"{seed}.html" for seed in (0, 1)]
     for seed, page in enumerate(pages):
         code = (
             "import runpy, pathlib; main = runpy.run_path('workflow/scripts/draw_circuit_page.py')['main']; "

@@ -59,32 +59,31 @@ def test_texts_of_models_and_prompts_are_escaped(page):
     assert Page(page).scripts == 1  # its own
 
 
+def with_hostile_texts(frames, names):
+    """The frames of a table, with one column of texts after the other made hostile."""
+    for place, (frame, name) in enumerate(zip(frames, names, strict=True)):
+        for column in [column for column, kind in FRAMES[name].items() if kind == "string"]:
+            changed = frame.assign(**{column: "</td><script>alert('cell')</script>" + frame[column]})
+            yield column, [*frames[:place], changed, *frames[place + 1 :]]
+
+
 def test_every_text_of_every_table_is_escaped(drawn_study):
-    hostile = "</td><script>alert('cell')</script>"
     shown = set()
-    for section in read_report(drawn_study.sections).sections:
-        for exhibit in [each for each in section.exhibits if each.kind != "figure"]:
-            ways = {"root": "..", "rules": {}} if exhibit.kind == "linked" else {}
-            paths = [drawn_study.root / frame_path(section, frame) for frame in exhibit.frames]
-            frames = [
-                read_frame(path, frame=frame) for path, frame in zip(paths, exhibit.frames, strict=True)
-            ]
-            for place, frame in enumerate(frames):
-                for column in frame.columns[
-                    [kind == "string" for kind in FRAMES[exhibit.frames[place]].values()]
-                ]:
-                    changed = [
-                        *frames[:place],
-                        frame.assign(**{column: hostile + frame[column]}),
-                        *frames[place + 1 :],
-                    ]
-                    try:
-                        page = TABLES[exhibit.name](*changed, **ways)
-                    except (KeyError, ValueError, IndexError, TypeError):
-                        continue  # a column of words of the study's own, of which this is none
-                    assert "<script" not in page, (exhibit.name, column)
-                    if "&lt;script&gt;" in page:
-                        shown.add((exhibit.name, column))
+    sections = read_report(drawn_study.sections).sections
+    tables = [(section, each) for section in sections for each in section.exhibits if each.kind != "figure"]
+    for section, exhibit in tables:
+        ways = {"root": "..", "rules": {}} if exhibit.kind == "linked" else {}
+        frames = [
+            read_frame(drawn_study.root / frame_path(section, name), frame=name) for name in exhibit.frames
+        ]
+        for column, changed in with_hostile_texts(frames, exhibit.frames):
+            try:
+                page = TABLES[exhibit.name](*changed, **ways)
+            except (KeyError, ValueError, IndexError, TypeError):
+                continue  # a column of words of the study's own, of which this is none
+            assert "<script" not in page, (exhibit.name, column)
+            if "&lt;script&gt;" in page:
+                shown.add((exhibit.name, column))
     assert {column for _, column in shown} >= {"model", "prompt", "token", "method"}
     assert len(shown) > 40
 

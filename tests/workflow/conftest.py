@@ -35,7 +35,7 @@ PARTS = (
 ONE_MODEL = {"models": ["pocket-llama"]}
 DIM = {"methods": ["dim"]}  # the way of a study is the same with more
 METHOD_SECTIONS = ("vectors", "circuits", "attention")
-SMALL = ("tables", "--configfile", "config/mine.yaml")
+OF_SMALL = ("--configfile", "config/mine.yaml")
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Project:
             check=False,
         )
 
-    def run_small(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+    def run_small(self, *arguments: str, target: str = "tables") -> subprocess.CompletedProcess[str]:
         """Run the small study."""
-        return self.snakemake(*SMALL, "--cores", str(cores), *arguments)
+        return self.snakemake(target, "--cores", "2", *arguments, *OF_SMALL)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start snakemake in the copy, in a process group of its own."""

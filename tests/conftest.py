@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import itertools
 import os
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,24 @@ MIXTURE = {  # shares of a corpus that tokenizers are trained on
     "mention": 0.35,
     "exchanged": 0.0,
 }
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mount a file system of 1 MB, or mount it anew with other options; only a superuser may."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+
+    def mount(options: str = "size=1m") -> Path:
+        run = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, check=False
+        )
+        if run.returncode != 0:
+            pytest.skip("needs the right to mount a file system")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=False)
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,17 @@ def test_config_marks_what_differs(page):
     assert "<code>seed: 42</code>" in page
 
 
+def test_hostile_values_of_the_config_are_text(script, arguments):
+    hostile = "</pre></script><script>alert('config')</script>"
+    arguments["config"]["model_options"] = {hostile: {"source": hostile, "refusal_tokens": [hostile]}}
+    write_json(arguments["cards"][0], {**CARD, "source": hostile, "post_instruction_tokens": [hostile]})
+    script.main(**arguments)
+    page = arguments["page"].read_text("utf-8")
+    assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert(") >= 4
+    assert Page(page).scripts == 1  # its own
+
+
 def test_page_names_no_folder_of_the_machine(page, tmp_path):
     assert "somebody" not in page
     assert str(tmp_path) not in page

@@ -6,6 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from steering_study.figures.exhibit_tables import TABLES
 from steering_study.report.sections import notebook_parameters, read_report
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +75,16 @@ def test_notebook_is_thin(path):
     called = [node.func for node in nodes if isinstance(node, ast.Call)]
     names = [func.id if isinstance(func, ast.Name) else getattr(func, "attr", "") for func in called]
     assert [name for name in names if name in WRITERS] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_shows_as_html_what_escapes_its_texts_alone(path):
+    shown = [
+        ast.unparse(node.args[0].func) if isinstance(node.args[0], ast.Call) else ast.unparse(node)
+        for node in ast.walk(code(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("HTML", "Markdown", "display")
+    ]
+    assert set(shown) <= {function.__name__ for function in TABLES.values()}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

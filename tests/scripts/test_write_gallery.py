@@ -58,6 +58,13 @@ def page(request, report, gallery) -> Path:
     return {each.name: each for each in (report, gallery)}[request.param]
 
 
+def test_texts_of_models_and_prompts_are_escaped(gallery):
+    text = gallery.read_text("utf-8")
+    assert '<script>alert("prompt")' not in text
+    assert "&lt;script&gt;alert(" in text
+    assert Page(text).scripts == 1  # its own
+
+
 def test_every_number_has_its_place_and_its_link(gallery):
     page = Page(gallery.read_text("utf-8"))
     anchors = [f"figure-{n}" for n in range(1, 21)] + [f"table-{n}" for n in range(1, 12)]

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,9 @@ import yaml
 from tests.scripts.pages import Page, loaded_by, needs_browser, widths_of
 
 from steering_study.artifacts import read_table, write_table
+from steering_study.figures.exhibit_tables import TABLES
+from steering_study.report.frames import FRAMES, read_frame
+from steering_study.report.sections import frame_path, read_report
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,6 +57,44 @@ def test_texts_of_models_and_prompts_are_escaped(page):
     assert "&lt;script&gt;alert(" in page
     assert "<i>First</i>" not in page
     assert Page(page).scripts == 1  # its own
+
+
+def with_hostile_texts(frames, names):
+    """The frames of a table, with one column of texts after the other made hostile."""
+    for place, (frame, name) in enumerate(zip(frames, names, strict=True)):
+        for column in [column for column, kind in FRAMES[name].items() if kind == "string"]:
+            changed = frame.assign(**{column: "</td><script>alert('cell')</script>" + frame[column]})
+            yield column, [*frames[:place], changed, *frames[place + 1 :]]
+
+
+def test_every_text_of_every_table_is_escaped(drawn_study):
+    shown = set()
+    sections = read_report(drawn_study.sections).sections
+    tables = [(section, each) for section in sections for each in section.exhibits if each.kind != "figure"]
+    for section, exhibit in tables:
+        ways = {"root": "..", "rules": {}} if exhibit.kind == "linked" else {}
+        frames = [
+            read_frame(drawn_study.root / frame_path(section, name), frame=name) for name in exhibit.frames
+        ]
+        for column, changed in with_hostile_texts(frames, exhibit.frames):
+            try:
+                page = TABLES[exhibit.name](*changed, **ways)
+            except (KeyError, ValueError, IndexError, TypeError):
+                continue  # a column of words of the study's own, of which this is none
+            assert "<script" not in page, (exhibit.name, column)
+            if "&lt;script&gt;" in page:
+                shown.add((exhibit.name, column))
+    assert {column for _, column in shown} >= {"model", "prompt", "token", "method"}
+    assert len(shown) > 40
+
+
+def test_pages_put_no_text_in_as_markup():
+    for path in sorted((ROOT / "workflow/report").glob("*.*")):
+        found = re.findall(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|\| *safe\b",
+            path.read_text("utf-8"),
+        )
+        assert found == [], path
 
 
 def test_every_link_leads_to_a_file_or_an_anchor(page, arguments):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+from contextlib import suppress
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from steering_study.artifacts import (
     read_arrays,
@@ -92,12 +97,34 @@ def test_fractions_are_no_counts(tmp_path):
         write_table(tmp_path / "asr.parquet", frame, table="asr")
 
 
-def test_truncated_table_is_named(tmp_path, cosines):
+@pytest.mark.parametrize(
+    "read",
+    [partial(read_table, table="cosine"), table_of, read_provenance],
+    ids=["rows", "kind", "provenance"],
+)
+@pytest.mark.parametrize("keep", [0, 100, -20])
+def test_truncated_table_is_named(tmp_path, cosines, read, keep):
     path = tmp_path / "cosine.parquet"
     write_table(path, cosines, table="cosine")
-    path.write_bytes(path.read_bytes()[:-20])
+    path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"cosine\.parquet is not a readable Parquet file .*delete it"):
-        read_table(path, table="cosine")
+        read(path)
+
+
+def test_a_changed_byte_of_a_table_is_never_read_as_another_value(tmp_path, cosines):
+    path = tmp_path / "cosine.parquet"
+    write_table(path, cosines, table="cosine")
+    content = path.read_bytes()
+    refused = 0
+    for place in range(0, len(content), 7):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            found = read_table(path, table="cosine")
+        except ValueError:
+            refused += 1
+        else:
+            pd.testing.assert_frame_equal(found, cosines)  # a byte that says nothing of the values
+    assert refused > len(content) / 7 / 2
 
 
 def test_table_of_another_kind_is_refused(tmp_path, cosines):
@@ -122,15 +149,38 @@ def test_a_view_is_written_as_its_values(tmp_path, tensors):
     assert torch.equal(read_tensors(tmp_path / "means.safetensors")["turned"], tensors["harmful"].T)
 
 
-@pytest.mark.parametrize("keep", [5, -3], ids=["header cut", "end cut"])
-def test_corrupt_tensor_file_is_named(tmp_path, tensors, keep):
+@pytest.mark.parametrize("keep", [0, 5, -3], ids=["empty", "header cut", "end cut"])
+@pytest.mark.parametrize("read", [read_tensors, read_arrays, read_provenance])
+def test_corrupt_tensor_file_is_named(tmp_path, tensors, keep, read):
     path = tmp_path / "means.safetensors"
     write_tensors(path, tensors)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"means\.safetensors is not a readable safetensors file"):
-        read_tensors(path)
-    with pytest.raises(ValueError, match="delete it and run again"):
-        read_arrays(path)
+    with pytest.raises(
+        ValueError, match=r"means\.safetensors is not a readable safetensors file .*delete it and run again"
+    ):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_tensors, read_arrays])
+def test_a_changed_byte_of_a_tensor_file_is_never_read_as_another_number(tmp_path, tensors, read):
+    path = tmp_path / "means.safetensors"
+    write_tensors(path, tensors)
+    content = path.read_bytes()
+    expected = {name: tensor.tolist() for name, tensor in tensors.items()}
+    for place in range(0, len(content), 7):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        try:
+            found = {name: value.tolist() for name, value in read(path).items()}
+        except ValueError as error:
+            assert str(path) in str(error)  # noqa: PT017
+        else:
+            assert found == expected, place  # a byte of the provenance
+
+
+def test_tensors_of_another_writer_are_refused(tmp_path, tensors):
+    save_file(tensors, tmp_path / "v.safetensors")
+    with pytest.raises(ValueError, match="holds other tensors than those that were written to it"):
+        read_tensors(tmp_path / "v.safetensors")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -159,12 +209,13 @@ def test_no_provenance_is_an_empty_one(tmp_path, cosines, tensors):
 
 
 def test_equal_values_are_equal_bytes(tmp_path, cosines, tensors):
+    # more than two: what is in the order of a hash map is the same every other time
     turned = dict(reversed(PROVENANCE.items()))
-    for folder, provenance in (("a", PROVENANCE), ("b", turned)):
+    for folder, provenance in zip("abcdefgh", [PROVENANCE, turned] * 4, strict=True):
         write_table(tmp_path / folder / "t.parquet", cosines, table="cosine", provenance=provenance)
         write_tensors(tmp_path / folder / "t.safetensors", tensors, provenance=provenance)
         write_json(tmp_path / folder / "t.json", provenance)
-    assert sha256_of(tmp_path / "a") == sha256_of(tmp_path / "b")
+    assert len({sha256_of(folder) for folder in tmp_path.iterdir()}) == 1
 
 
 def test_digest_of_a_folder_knows_names_and_contents(tmp_path):
@@ -182,6 +233,12 @@ def test_digest_of_a_folder_knows_names_and_contents(tmp_path):
 def test_json_comes_back_as_it_went(tmp_path):
     write_json(tmp_path / "a.json", {"ü": [1, 2.5, None]})
     assert read_json(tmp_path / "a.json") == {"ü": [1, 2.5, None]}
+
+
+def test_bytes_that_are_no_text_are_no_json(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'{"a": "\xff"}')
+    with pytest.raises(ValueError, match=r"a\.json is not valid JSON .*delete it and run again"):
+        read_json(tmp_path / "a.json")
 
 
 def test_invalid_json_is_named(tmp_path):
@@ -202,6 +259,35 @@ def test_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
         write_half(tmp_path / "a.json")
     assert read_json(tmp_path / "a.json") == 1
     assert names(tmp_path) == ["a.json"]
+
+
+def test_what_a_killed_job_left_goes_with_the_next_writing(tmp_path):
+    mine, others = tmp_path / ".a.json.4711", tmp_path / ".ab.json.4711"
+    mine.write_text("half"), others.write_text("half")
+    write_json(tmp_path / "a.json", 1)
+    assert names(tmp_path) == [others.name, "a.json"]
+
+
+@pytest.mark.parametrize("size", ["1m", "1m,ro"], ids=["full", "read-only"])
+def test_a_disk_that_refuses_keeps_the_old_file_and_is_named(mounted, size, cosines, tensors):
+    folder = mounted()
+    write_json(folder / "a.json", "old")
+    filled = folder / "filled"
+    with suppress(OSError):
+        filled.write_bytes(bytes(2**21))
+    if "ro" in size:
+        mounted("remount,ro")
+    for write in (
+        lambda path: write_json(path, list(range(1000))),
+        lambda path: write_tensors(path, {"v": torch.zeros(10**5)}),
+        lambda path: write_arrays(path, {"v": np.zeros(10**5)}),
+        lambda path: write_table(path, cosines, table="cosine"),
+    ):
+        with pytest.raises(OSError, match=r"a\.json'") as caught:
+            write(folder / "a.json")
+        assert caught.value.errno == (errno.EROFS if "ro" in size else errno.ENOSPC)
+        assert read_json(folder / "a.json") == "old"
+    assert names(folder) == ["a.json", "filled"]
 
 
 def test_success_replaces_the_old_file_and_leaves_nothing_else(tmp_path, cosines):

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from steering_study.config import SCHEMA, load_study
+from steering_study.config import FOLDERS, SCHEMA, load_study
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "config/README.md").read_text("utf-8")
@@ -115,6 +115,36 @@ def test_wrong_choice_names_the_choices(overlay, starts):
 )
 def test_value_out_of_range_is_named_with_its_key(overlay, starts):
     assert error_of(overlay).startswith(starts)
+
+
+@pytest.mark.parametrize("sign", "{}<>")
+@pytest.mark.parametrize(
+    ("overlay", "key"),
+    [
+        ({"models": ["a/b{sign}"]}, "models.0"),
+        ({"model_options": {"mine": {"source": "a/b{sign}"}}}, "model_options.mine.source"),
+        ({"prompts": {"mirror": "a{sign}"}}, "prompts.mirror"),
+        ({"prompts": {"files": [{"path": "a{sign}", "name": "a", "text": "t"}]}}, "prompts.files.0.path"),
+        ({"judges": {"labels": "a{sign}"}}, "judges.labels"),
+        ({"judges": {"classifiers": {"minos": {"source": "a{sign}"}}}}, "judges.classifiers.minos.source"),
+    ],
+)
+def test_signs_in_paths_that_snakemake_would_replace_are_refused(overlay, key, sign):
+    line = error_of(yaml.safe_dump(overlay).replace("{sign}", sign))
+    assert line.startswith(f"config: {key} is ")
+    assert "does not match '^[^{}<>]+$'" in line
+
+
+@pytest.mark.parametrize(
+    "name", ["a/.hidden", "a/-flag", "a/..", "a/prompts", "a/Summary", "a/export", "a/é"]
+)
+def test_a_model_whose_results_would_lie_elsewhere_is_refused(name):
+    assert error_of(yaml.safe_dump({"models": [name]})).startswith("models: one would write to results/")
+
+
+def test_folders_of_results_are_those_of_the_rules():
+    text = "".join(path.read_text("utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
+    assert set(re.findall(r"results/(\w+)/", text)) == set(FOLDERS)
 
 
 @pytest.mark.parametrize("key", ["layer", "position", "induce", "bypass"])

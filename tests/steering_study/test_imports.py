@@ -71,7 +71,7 @@ PROCEDURES = {
 }
 SHOWN = {"figures", "report"}
 FOR_RULES = {"config", "digest", "forecast", "plan"}
-FOR_SCRIPTS = {"jobs", "inputs"}
+FOR_SCRIPTS = {"presence", "jobs", "inputs"}
 LEVELS = [
     {"table_schemas"},
     {"artifacts"},
@@ -163,8 +163,8 @@ def test_schemas_import_nothing_of_ours_and_artifacts_nothing_else():
     assert [ours(path) for path in files_of("artifacts")] == [{"table_schemas"}]
 
 
-def test_jobs_imports_artifacts_alone():
-    assert [ours(path) for path in files_of("jobs")] == [{"artifacts"}]
+def test_jobs_imports_artifacts_and_presence_alone_and_presence_nothing():
+    assert [ours(path) for path in files_of("jobs", "presence")] == [{"artifacts", "presence"}, set()]
 
 
 def test_pocket_is_imported_by_its_scripts_alone():

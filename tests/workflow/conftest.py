@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import REPOSITORY
 
@@ -28,6 +30,12 @@ PARTS = (
     "LICENSE",
     "CITATION.cff",
 )
+
+
+ONE_MODEL = {"models": ["pocket-llama"]}
+DIM = {"methods": ["dim"]}  # the way of a study is the same with more
+METHOD_SECTIONS = ("vectors", "circuits", "attention")
+OF_SMALL = ("--configfile", "config/mine.yaml")
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,10 @@ class Project:
             text=True,
             check=False,
         )
+
+    def run_small(self, *arguments: str, target: str = "tables") -> subprocess.CompletedProcess[str]:
+        """Run the small study."""
+        return self.snakemake(target, "--cores", "2", *arguments, *OF_SMALL)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start snakemake in the copy, in a process group of its own."""
@@ -102,8 +114,44 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
         time.sleep(0.05)
 
 
-def copy_repository(folder: Path) -> None:
-    """What the workflow needs, without results."""
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A fresh copy without results."""
+    return copy_project(tmp_path)
+
+
+@pytest.fixture
+def small(project: Project) -> Project:
+    """A copy whose study is the tiny one, on one model and by one method."""
+    return make_small(project)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, float]:
+    """The small study when it was run and nothing disturbed it, and the seconds that it took; tests leave it as it is."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, took = shared / "finished", shared / "finished.seconds"
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker runs it for all
+        if not took.exists():
+            start = time.monotonic()
+            run = make_small(copy_project(folder)).run_small()
+            assert run.returncode == 0, run.stderr
+            took.write_text(str(time.monotonic() - start))
+    return Project(folder), float(took.read_text())
+
+
+@pytest.fixture
+def finished_copy(finished: tuple[Project, float], tmp_path: Path) -> Project:
+    """The finished study, for a test to change; times of files are kept."""
+    shutil.copytree(finished[0].folder, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return Project(tmp_path)
+
+
+def copy_project(folder: Path) -> Project:
+    """What the workflow needs, without results, in a folder that is made if it is missing."""
     folder.mkdir(exist_ok=True)
     for part in PARTS:
         source = REPOSITORY / part
@@ -113,10 +161,12 @@ def copy_repository(folder: Path) -> None:
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / part)
+    return Project(folder)
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A fresh copy without results."""
-    copy_repository(tmp_path)
-    return Project(tmp_path)
+def make_small(project: Project) -> Project:
+    """Make the config of the small study."""
+    tiny = yaml.safe_load((project.folder / "config" / "tiny.yaml").read_text("utf-8"))
+    mine = {**tiny, **ONE_MODEL, **{section: {**tiny[section], **DIM} for section in METHOD_SECTIONS}}
+    (project.folder / "config" / "mine.yaml").write_text(yaml.safe_dump(mine), "utf-8")
+    return project

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.conftest import Project, copy_repository, wait_until
+from tests.workflow.conftest import Project, copy_project, make_small, wait_until
 
 ONE_NODE = Path(__file__).parent / "slurm" / "one-node.sh"
 PACKAGES_MISSING = 4  # exit status of one-node.sh
@@ -142,19 +142,6 @@ def cluster() -> Iterator[Path]:
         shutil.rmtree(state)
 
 
-def study_in(folder: Path) -> None:
-    """A copy whose study is the tiny one, on one model and by one method."""
-    copy_repository(folder)
-    tiny = yaml.safe_load((folder / "config" / "tiny.yaml").read_text("utf-8"))
-    sections = ("vectors", "circuits", "attention")
-    mine = {
-        **tiny,
-        "models": ["pocket-llama"],
-        **{name: {**tiny[name], "methods": ["dim"]} for name in sections},
-    }
-    (folder / "config" / "mine.yaml").write_text(yaml.safe_dump(mine), "utf-8")
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     """Tables, vectors and cards under `results/`, and the report's frames, byte by byte."""
     files = [*(folder / "results").rglob("*"), *(folder / "reports" / "tables").rglob("*.csv")]
@@ -169,7 +156,7 @@ def written(folder: Path) -> dict[Path, int]:
 @pytest.mark.slow
 @pytest.mark.slurm
 def test_a_run_through_slurm_outlives_lost_jobs_and_gives_the_tables_of_a_local_run(cluster, tmp_path):
-    study_in(tmp_path / "cluster")
+    make_small(copy_project(tmp_path / "cluster"))
     there = OnCluster(tmp_path / "cluster", state=cluster)
     often = (*PROFILE, *CONFIG, "--slurm-init-seconds-before-status-checks", "3")
 
@@ -217,7 +204,7 @@ def test_a_run_through_slurm_outlives_lost_jobs_and_gives_the_tables_of_a_local_
         "report",  # figures and notebook in one
     ]
 
-    study_in(tmp_path / "local")
+    make_small(copy_project(tmp_path / "local"))
     here = Project(tmp_path / "local")
     run = here.snakemake(NOTEBOOK, "--cores", "2", *CONFIG)
     assert run.returncode == 0, lines_of(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 import yaml
@@ -89,3 +90,64 @@ def test_the_method_that_the_docs_add_is_planned_like_the_others(project):
     methods = len(yaml.safe_load(entry)["vectors"]["methods"])
     for rule, jobs in (("generate steered", 2 * 2 * methods), ("select vector", 2 * 3)):
         assert re.search(rf"{rule} +{jobs}\b", lines_of(run)), lines_of(run)
+
+
+def test_a_killed_run_and_a_killed_job_are_told_in_a_line_each(project):
+    script = project.folder / "workflow" / "scripts" / "prepare_prompts.py"
+    script.write_text("import os, signal\n\nos.kill(os.getpid(), signal.SIGKILL)\n", "utf-8")
+    locks = project.folder / ".snakemake" / "locks"
+    locks.mkdir(parents=True)
+    for kind, file in (("output", "results/prompts/prompts.parquet"), ("input", "resources/prompts/a.csv")):
+        (locks / f"0.{kind}.lock").write_text(f"{file}\n", "utf-8")
+    run = project.snakemake("results/prompts/prompts.parquet", "--cores", "1")
+    assert run.returncode != 0
+    said = " ".join(lines_of(run).split())
+    assert said.count("The run before this one was killed; its lock is removed") == 1
+    assert said.count("error in prepare_prompts: expected a result or a line of the job, found neither") == 1
+    for word in ("Traceback", "Logging error", "cannot be locked"):
+        assert word not in said
+
+
+HOSTILE = "$(touch ran) `touch ran`; touch ran & 'single' \"double\" \\ * é"
+
+
+@pytest.fixture
+def hostile(project):
+    """A study of a model folder and a prompt file whose names a shell, Snakemake or a page could misread."""
+    folder = project.folder / HOSTILE
+    shutil.copytree(
+        project.folder / "resources" / "models" / "pocket-llama", folder / "My model; $(touch ran)"
+    )
+    prompts = folder / "prompts.csv"
+    rows = [f"{label}-{i},{label}" for label in ("harmful", "harmless") for i in range(60)]
+    prompts.write_text("\n".join(["text,label", *rows]), "utf-8")
+    overlay = {
+        "models": [f"{HOSTILE}/My model; $(touch ran)"],
+        "prompts": {
+            "source": "files",
+            "files": [
+                {
+                    "path": f"{HOSTILE}/prompts.csv",
+                    "name": "mine",
+                    "text": "text",
+                    "role": "pool",
+                    "label_column": "label",
+                    "label_values": {"harmful": "harmful", "harmless": "harmless"},
+                }
+            ],
+            "sizes": {"train": 8, "validation": 8, "augmentation": 0},
+            "test_sizes": {"files": {"mine_harmful": 8, "mine_harmless": 8}},
+            "main_sets": {"files": {"harmful": "mine_harmful", "harmless": "mine_harmless"}},
+        },
+    }
+    (project.folder / "config" / "mine.yaml").write_text(yaml.safe_dump(overlay), "utf-8")
+    return project
+
+
+@pytest.mark.slow
+def test_no_part_of_a_name_reaches_a_shell(hostile):
+    made = ("results/prompts/prompts.parquet", "results/my-model----touch-ran-/model.json")
+    run = hostile.snakemake(*made, "--cores", "1", "--configfile", "config/mine.yaml")
+    assert run.returncode == 0, lines_of(run)
+    assert [path for path in made if not (hostile.folder / path).is_file()] == []
+    assert list(hostile.folder.rglob("ran")) == []

@@ -5,11 +5,16 @@ from pathlib import Path
 import yaml
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+from snakemake_interface_executor_plugins.settings import ExecMode
+from snakemake_interface_logger_plugins.common import LogEvent
 
 from steering_study.config import config_digest, load_study
 from steering_study.digest import code_digest as digest_of
 from steering_study.forecast import describe_plan
+from steering_study.jobs import explain_silence
 from steering_study.plan import planned_jobs
+from steering_study.presence import arrive
 from steering_study.report.gallery import own_figures, read_gallery
 from steering_study.report.run_page import RUN_FIGURES, RUN_FRAMES, RUN_TITLE
 from steering_study.report.sections import (
@@ -71,6 +76,15 @@ RESULT_TESTS = sorted(map(str, Path("tests/results").glob("*.py")))
 RULE_FILES = sorted(map(str, Path("workflow/rules").glob("*.smk")))
 
 
+if workflow.local_exec and workflow.exec_mode == ExecMode.DEFAULT:
+    PRESENCE, lock_was_left = arrive()  # kept open for as long as this run lives
+    if lock_was_left:
+        print(
+            "The run before this one was killed; its lock is removed, and what it left unfinished is made again.",
+            file=sys.stderr,
+        )
+
+
 wildcard_constraints:
     model="|".join(re.escape(name) for name in MODELS),
     method="none|" + "|".join(METHODS),
@@ -85,6 +99,19 @@ def code_digest(script):
 def options(wildcards):
     """Config of the job's model."""
     return study.models[wildcards.model]
+
+
+def explain_failure(record):
+    """A failed job is shown with its log; one that was killed has said nothing there, or has no log at all."""
+    if getattr(record, "event", None) == LogEvent.JOB_ERROR:
+        # render_notebook names its notebook as a log as well, which is no text to read
+        record.log = record.log[:1]
+        for path in record.log:
+            explain_silence(record.rule_name, Path(path))
+    return True
+
+
+logger.addFilter(explain_failure)
 
 
 def announce(workflow):

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from safetensors.numpy import load_file
 
-from steering_study.artifacts import write_table
+from steering_study.artifacts import read_arrays, write_table
 from steering_study.jobs import job
 from steering_study.overlap import cosine
 
@@ -19,7 +18,7 @@ def main(
     vectors: Sequence[Path], methods: Sequence[str], *, table: Path, provenance: Mapping[str, Any]
 ) -> None:
     """Write the `cosine` table, each method with itself included."""
-    read = {method: load_file(path)["vector"] for method, path in zip(methods, vectors, strict=True)}
+    read = {method: read_arrays(path)["vector"] for method, path in zip(methods, vectors, strict=True)}
     rows = [
         {"method_a": a, "method_b": b, "cosine": cosine(read[a], read[b])} for a in methods for b in methods
     ]

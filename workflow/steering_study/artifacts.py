@@ -1,16 +1,19 @@
 """Read and write what the rules make: Parquet tables, safetensors and JSON, each with its provenance.
 
 Every table has a fixed schema (`table_schemas`). Every file is written under a temporary name beside its place and then renamed, so a
-reader sees the whole of it or nothing. No time stamp enters a file: equal inputs give equal bytes.
+reader sees the whole of it or nothing. Tables and tensors carry checksums of their content, so that a damaged file is refused and never
+read as other numbers. No time stamp enters a file: equal inputs give equal bytes.
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,9 @@ import pyarrow.parquet as pq
 from steering_study.table_schemas import TABLES, table_schema
 
 PROVENANCE_KEY = b"steering_study"
+DIGEST_KEY = (
+    "tensors_sha256"  # beside the provenance: over names, types, shapes and bytes of a file's tensors
+)
 
 
 def write_table(
@@ -43,36 +49,39 @@ def write_table(
         raise ValueError(f"table {table!r}: {error}; see table_schemas.TABLES for the types") from error
     metadata = {b"table": table.encode(), PROVENANCE_KEY: canonical_json(provenance or {}).encode()}
     with replacing(path) as temporary:
-        pq.write_table(data.replace_schema_metadata(metadata), temporary, compression="zstd")
+        pq.write_table(
+            data.replace_schema_metadata(metadata), temporary, compression="zstd", write_page_checksum=True
+        )
 
 
 def read_table(path: Path, *, table: str) -> pd.DataFrame:
     """Read a table and check that its columns are the schema's.
 
     Raises:
-        ValueError: if the file cannot be read as Parquet or holds other columns.
+        ValueError: if the file cannot be read as Parquet or holds other columns or types.
     """
-    try:
-        data = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    with _readable(path, "Parquet", pa.ArrowInvalid):
+        data = pq.read_table(path, page_checksum_verification=True)
+    wanted = table_schema(table)
+    if not data.schema.equals(wanted):
         raise ValueError(
-            f"{path} is not a readable Parquet file ({error}); delete it and run again"
-        ) from error
-    if data.schema.names != list(TABLES[table]):
-        raise ValueError(
-            f"{path} has columns {data.schema.names}, table {table!r} expects {list(TABLES[table])}; "
+            f"{path} has columns {_columns(data.schema)}, table {table!r} expects {_columns(wanted)}; "
             "delete it and run again"
         )
     return data.to_pandas()
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in schema)
 
 
 def table_of(path: Path) -> str:
     """Which table a file is, by what it says itself.
 
     Raises:
-        ValueError: if it says nothing, or names a table that there is not.
+        ValueError: if it cannot be read, says nothing, or names a table that there is not.
     """
-    name = (pq.read_schema(path).metadata or {}).get(b"table", b"").decode()
+    name = _table_metadata(path).get(b"table", b"").decode()
     if name not in TABLES:
         raise ValueError(
             f"{path} is table {name!r}, expected one of {', '.join(TABLES)}; delete it and run again"
@@ -81,13 +90,14 @@ def table_of(path: Path) -> str:
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Provenance stored with a table or a tensor file."""
-    if path.suffix == ".safetensors":
-        from safetensors import safe_open
+    """Provenance stored with a table or a tensor file.
 
-        with safe_open(path, framework="np") as file:
-            return json.loads((file.metadata() or {}).get(PROVENANCE_KEY.decode(), "{}"))
-    return json.loads((pq.read_schema(path).metadata or {}).get(PROVENANCE_KEY, b"{}"))
+    Raises:
+        ValueError: if the file cannot be read.
+    """
+    if path.suffix == ".safetensors":
+        return {key: value for key, value in _tensor_metadata(path).items() if key != DIGEST_KEY}
+    return json.loads(_table_metadata(path).get(PROVENANCE_KEY, b"{}"))
 
 
 def rule_of(path: Path) -> str:
@@ -109,8 +119,7 @@ def write_tensors(
     from safetensors.torch import save_file
 
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
-        save_file(contiguous, temporary, metadata={PROVENANCE_KEY.decode(): canonical_json(provenance or {})})
+    _write_safetensors(path, contiguous, save_file, _tensor_bytes, provenance)
 
 
 def write_arrays(
@@ -119,10 +128,29 @@ def write_arrays(
     """Write named numpy arrays as safetensors, without torch."""
     from safetensors.numpy import save_file
 
+    _write_safetensors(path, dict(arrays), save_file, _array_bytes, provenance)
+
+
+def _write_safetensors(
+    path: Path,
+    values: dict[str, Any],
+    save: Callable[..., None],
+    bytes_of: Callable[[Any], Any],
+    provenance: Mapping[str, Any] | None,
+) -> None:
+    from safetensors import SafetensorError
+
+    # one key: safetensors writes several in another order each time
+    digest = {DIGEST_KEY: _content_digest(values, bytes_of)}
+    metadata = {PROVENANCE_KEY.decode(): canonical_json({**(provenance or {}), **digest})}
     with replacing(path) as temporary:
-        save_file(
-            dict(arrays), temporary, metadata={PROVENANCE_KEY.decode(): canonical_json(provenance or {})}
-        )
+        try:
+            save(values, temporary, metadata=metadata)
+        except SafetensorError as error:  # says what the system said in words alone: `... (os error 28)`
+            found = re.search(r"\(os error (\d+)\)", str(error))
+            if found is None:
+                raise
+            raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
@@ -133,7 +161,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
     """
     from safetensors.torch import load_file
 
-    return _read_finite(path, load_file, lambda tensor: bool(tensor.isfinite().all()))
+    return _read_finite(path, load_file, _tensor_bytes, lambda tensor: bool(tensor.isfinite().all()))
 
 
 def read_arrays(path: Path) -> dict[str, Any]:
@@ -145,24 +173,70 @@ def read_arrays(path: Path) -> dict[str, Any]:
     import numpy as np
     from safetensors.numpy import load_file
 
-    return _read_finite(path, load_file, lambda array: bool(np.isfinite(array).all()))
+    return _read_finite(path, load_file, _array_bytes, lambda array: bool(np.isfinite(array).all()))
 
 
 def _read_finite(
-    path: Path, load: Callable[[Path], dict[str, Any]], is_finite: Callable[[Any], bool]
+    path: Path,
+    load: Callable[[Path], dict[str, Any]],
+    bytes_of: Callable[[Any], Any],
+    is_finite: Callable[[Any], bool],
 ) -> dict[str, Any]:
     from safetensors import SafetensorError
 
-    try:
+    with _readable(path, "safetensors", SafetensorError):
         found = load(path)
-    except (SafetensorError, OSError) as error:
+    if _tensor_metadata(path).get(DIGEST_KEY) != _content_digest(found, bytes_of):
         raise ValueError(
-            f"{path} is not a readable safetensors file ({error}); delete it and run again"
-        ) from error
+            f"{path} holds other tensors than those that were written to it; delete it and run again"
+        )
     for name, value in found.items():
         if not is_finite(value):
             raise ValueError(f"{path}: tensor {name!r} holds NaN or infinity; delete the file and run again")
     return found
+
+
+def _content_digest(values: Mapping[str, Any], bytes_of: Callable[[Any], Any]) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(values.items()):
+        kind = str(value.dtype).removeprefix("torch.")
+        digest.update(f"{name} {kind} {list(value.shape)}\n".encode())
+        digest.update(bytes_of(value))
+    return digest.hexdigest()
+
+
+def _tensor_bytes(tensor: Any) -> Any:
+    import torch
+
+    return tensor.reshape(-1).view(torch.uint8).numpy()
+
+
+def _array_bytes(array: Any) -> Any:
+    return array.tobytes()
+
+
+def _tensor_metadata(path: Path) -> Mapping[str, Any]:
+    from safetensors import SafetensorError, safe_open
+
+    unreadable = _readable(path, "safetensors", SafetensorError, json.JSONDecodeError)
+    with unreadable, safe_open(path, framework="np") as file:
+        return json.loads((file.metadata() or {}).get(PROVENANCE_KEY.decode(), "{}"))
+
+
+def _table_metadata(path: Path) -> Mapping[bytes, bytes]:
+    with _readable(path, "Parquet", pa.ArrowInvalid):
+        return pq.read_schema(path).metadata or {}
+
+
+@contextmanager
+def _readable(path: Path, kind: str, *errors: type[Exception]) -> Iterator[None]:
+    """Say of a file that a reader fails on which it is, and what to do."""
+    try:
+        yield
+    except (*errors, OSError) as error:
+        raise ValueError(
+            f"{path} is not a readable {kind} file ({error}); delete it and run again"
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -175,7 +249,7 @@ def read_json(path: Path) -> Any:
     """Read JSON."""
     try:
         return json.loads(path.read_text("utf-8"))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid JSON ({error}); delete it and run again") from error
 
 
@@ -199,11 +273,24 @@ def sha256_of(path: Path) -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; rename it into place on success, remove it on failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Give a temporary name beside `path`; rename it into place on success, remove it on failure.
+
+    What a killed job left under such a name goes first.
+
+    Raises:
+        OSError: if the disk does not take the file; it names the file.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*"):
+            left.unlink(missing_ok=True)
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

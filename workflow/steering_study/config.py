@@ -26,6 +26,7 @@ from steering_study.judges.registry import check_judge, own_judges
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 VECTORS = Path(__file__).parent / "vectors"
 BUNDLED = Path("resources/models")
+FOLDERS = ("export", "judges", "pocket", "prompts", "summary")  # under results/, no model's
 CONTROLS = ("random", "shuffled")  # vectors of DIM's norm that should do nothing
 
 
@@ -446,8 +447,13 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Refuse two models whose results would share a folder."""
+    """Refuse a model whose results would lie in a folder that is another's, or outside of results/."""
     for name in names:
+        if not re.match(r"[a-z0-9]", name) or name in FOLDERS:
+            raise ValueError(
+                f"models: one would write to results/{name}, expected a name that begins with a letter or digit and is "
+                f"none of {', '.join(FOLDERS)}; give it an entry of another name in model_options, with its source"
+            )
         if names.count(name) > 1:
             raise ValueError(
                 f"models: two of them would write to results/{name}; give one an entry of another name in "

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -23,6 +24,7 @@ from transformers import (
     GenerationConfig,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import GENERATION_CONFIG_NAME
 from transformers.utils.logging import disable_progress_bar
 
 from steering_study.artifacts import read_json, sha256_of
@@ -148,7 +150,8 @@ def load_model(card: ModelCard, *, device: str | None = None) -> ChatModel:
     """Load the weights of a card's model, frozen, on a GPU where there is one.
 
     Raises:
-        ValueError: if the model cannot be reached or its weights are no longer those of the card.
+        ValueError: if the model cannot be reached, its weights are no longer those of the card, not all there or not
+            finite.
     """
     device = device or best_device()
     local = Path(card.source).is_dir()
@@ -159,17 +162,65 @@ def load_model(card: ModelCard, *, device: str | None = None) -> ChatModel:
             f"delete results/{card.name}/model.json and run again"
         )
     with reachable(card.name, card.source, revision=revision):
-        weights = AutoModelForCausalLM.from_pretrained(
-            card.source,
-            revision=revision,
-            dtype=DTYPES[card.dtype],
-            use_safetensors=True,
-            trust_remote_code=False,
+        weights, lacking = load_weights(
+            AutoModelForCausalLM, card.source, revision=revision, dtype=DTYPES[card.dtype]
         )
         tokenizer = AutoTokenizer.from_pretrained(card.source, revision=revision, trust_remote_code=False)
+    require_whole(weights, lacking, name=f"model {card.name!r}")
     torch.nn.Module.to(weights, device)
     bridge = bridge_of(weights, tokenizer, name=card.source)
     return ChatModel(bridge=bridge, tokenizer=tokenizer, card=card)
+
+
+def load_weights(
+    auto_class: Any, source: str, *, revision: str | None, dtype: torch.dtype
+) -> tuple[Any, list[str]]:
+    """Load a model from safetensors alone, without code of its repository.
+
+    Args:
+        auto_class: one of transformers' classes with `from_pretrained`.
+
+    Returns:
+        The model, and the weights that the files lack or hold in another shape: transformers has drawn those at random.
+    """
+    model, found = auto_class.from_pretrained(
+        source,
+        revision=revision,
+        dtype=dtype,
+        use_safetensors=True,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    return model, sorted({*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])})
+
+
+def require_whole(model: Any, lacking: list[str], *, name: str) -> None:
+    """Refuse a model whose weights are partly random or not finite.
+
+    Raises:
+        ValueError: naming the first such weight.
+    """
+    if lacking:
+        raise ValueError(
+            f"{name}: its safetensors lack {len(lacking)} weights that its config.json asks for, or hold them in another "
+            f"shape, such as {lacking[0]!r}; fetch the model again, or correct the folder"
+        )
+    for key, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise ValueError(f"{name}: weight {key!r} holds NaN or infinity; fetch the model again")
+
+
+def refuse_code(error: Exception, name: str) -> None:
+    """Say in place of transformers, which proposes to trust it, that code of a model's repository is never run.
+
+    Raises:
+        ValueError: if the error says that the model needs such code.
+    """
+    if "trust_remote_code" in str(error):
+        raise ValueError(
+            f"{name} needs code of its own repository, which is never run; take a model that transformers itself knows"
+        ) from error
 
 
 def read_model(card: Path) -> ChatModel:
@@ -199,10 +250,15 @@ def bridge_of(weights: Any, tokenizer: PreTrainedTokenizerBase, *, name: str) ->
 @contextmanager
 def reachable(name: str, source: str, *, revision: str | None) -> Iterator[None]:
     """Turn the many ways in which a model cannot be had into one line that says what to do."""
+    where = f"{source} at revision {revision}" if revision else source
     try:
         yield
+    except SafetensorError as error:
+        raise ValueError(
+            f"model {name!r}: a weight file of {where} is no readable safetensors file ({error}); fetch it again"
+        ) from error
     except (OSError, ValueError) as error:
-        where = f"{source} at revision {revision}" if revision else source
+        refuse_code(error, f"model {name!r}: {where}")
         if Path(source).is_dir():
             raise ValueError(f"model {name!r} in folder {where} cannot be read: {error}") from error
         raise ValueError(
@@ -230,7 +286,11 @@ def _end_of_turn_ids(
     """End-of-turn ids of the generation config; of the tokenizer where the model has no such file."""
     try:
         ids = GenerationConfig.from_pretrained(source, revision=revision or "main").eos_token_id
-    except OSError:
+    except OSError as error:
+        if (Path(source) / GENERATION_CONFIG_NAME).is_file():
+            raise ValueError(
+                f"model {name!r}: {source}/{GENERATION_CONFIG_NAME} cannot be read ({error}); correct or delete it"
+            ) from error
         ids = tokenizer.eos_token_id
     if ids is None:
         raise ValueError(

@@ -66,7 +66,7 @@ def positions_of(nodes: set[str], *, layers: list[int], n_heads: int) -> dict[st
     """Where each node stands: heads below the MLP of their block, which stands at their right."""
     height = {layer: 1 + i for i, layer in enumerate(layers)}
     places = {"resid_steer": (n_heads / 2, 0.0), "lm_head": (n_heads / 2, len(layers) + 1.0)}
-    for node in nodes:
+    for node in sorted(nodes):  # a set has another order in every process
         layer, head = layer_of(node), head_of(node)
         if layer is not None:
             places[node] = (

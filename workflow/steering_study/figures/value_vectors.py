@@ -138,9 +138,9 @@ def plot_attention_maps(maps: pd.DataFrame) -> Figure:
             ax = axes[row, column]
             draw_cells(ax, grid, **look)
             names = [visible(token) for token in keys] if is_last_of_model else []
-            ax.set_xticks(range(len(names)), names, rotation=90, fontsize=4.2)
+            ax.set_xticks(range(len(names)), names, rotation=90, fontsize=4.2, parse_math=False)
             names = [visible(token) for token in queries] if column == 0 else []
-            ax.set_yticks(range(len(names)), names, fontsize=5)
+            ax.set_yticks(range(len(names)), names, fontsize=5, parse_math=False)
             ax.set_title(title if row == 0 else "", fontsize=9)
             ax.tick_params(length=1)
         axes[row, 0].set_ylabel(f"{theme.model_label(model)}\n{node}", fontsize=7.5)

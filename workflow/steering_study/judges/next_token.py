@@ -17,11 +17,13 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from steering_study.judges.adapters import has_adapter, merge_adapter, read_adapter
 from steering_study.judges.verdicts import ClassifierSettings
+from steering_study.models import load_weights, refuse_code, require_whole
 
 logger = logging.getLogger("steering_study")
 
@@ -149,7 +151,7 @@ def load_tokenizer_and_model(
     """Load what the settings name, or the published checkpoint, onto its device.
 
     Raises:
-        ValueError: if it cannot be reached or read.
+        ValueError: if it cannot be reached or read, or its weights are not all there or not finite.
     """
     source, revision = settings.model or hub_id, settings.revision
     dtype = getattr(torch, settings.dtype, None)
@@ -163,15 +165,15 @@ def load_tokenizer_and_model(
         weights, weights_revision = source, revision
         if adapter is not None:
             weights, weights_revision = settings.base_model or adapter.base_model, settings.base_revision
-        model = auto_class.from_pretrained(
-            weights, revision=weights_revision, dtype=dtype, use_safetensors=True, trust_remote_code=False
-        )
-    except (OSError, ValueError) as error:
+        model, lacking = load_weights(auto_class, weights, revision=weights_revision, dtype=dtype)
+    except (OSError, ValueError, SafetensorError) as error:
+        refuse_code(error, f"judge {name!r}: {source}")
         raise ValueError(
             f"judge {name!r}: {source} at revision {revision or 'default'} cannot be loaded. If it is gated, accept "
             f"the licence at https://huggingface.co/{hub_id} and set HF_TOKEN; offline, give a local folder "
             f"with config, tokenizer and safetensors as its model. Reason: {' '.join(str(error).split())}"
         ) from error
+    require_whole(model, lacking, name=f"judge {name!r}")
     if adapter is not None:
         merge_adapter(model, adapter)
     return tokenizer, model.to(settings.device).eval()

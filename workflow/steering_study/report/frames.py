@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -279,17 +280,24 @@ def read_frame(path: Path, *, frame: str) -> pd.DataFrame:
     """Read a tidy frame with the types of its columns.
 
     Raises:
-        ValueError: if the file has other columns.
+        ValueError: if the file cannot be read or has other columns.
     """
     columns = FRAMES[frame]
-    found = list(pd.read_csv(path, nrows=0).columns)
+    found = list(_read_csv(path, nrows=0).columns)
     if found != list(columns):
         raise ValueError(
             f"{path} has columns {found}, frame {frame!r} expects {list(columns)}; delete it and run again"
         )
     kinds = {column: "str" if kind == "string" else kind for column, kind in columns.items()}
     numbers = {column: [""] for column, kind in columns.items() if kind == "float64"}
-    return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=numbers)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return _read_csv(path, dtype=kinds, keep_default_na=False, na_values=numbers)
+
+
+def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, **options)
+    except ValueError as error:
+        raise ValueError(f"{path} is not a readable CSV file ({error}); delete it and run again") from error
 
 
 def write_frame(path: Path, data: pd.DataFrame, *, frame: str) -> None:

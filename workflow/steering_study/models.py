@@ -33,7 +33,14 @@ if TYPE_CHECKING:
 
 disable_progress_bar()  # of the weight loader; it says nothing that the job's own bar does not
 
-FAMILIES = ("LlamaForCausalLM", "Gemma2ForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
+FAMILIES = (
+    "LlamaForCausalLM",
+    "Gemma2ForCausalLM",
+    "Qwen2ForCausalLM",
+    "Qwen3ForCausalLM",
+    "MistralForCausalLM",
+    "Phi3ForCausalLM",
+)
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,

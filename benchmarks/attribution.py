@@ -152,7 +152,7 @@ def setting(tokenizer: str, folder: Path, blocks: int, stretch: int) -> tuple[An
             LlamaConfig(vocab_size=len(read), num_hidden_layers=blocks, initializer_range=0.06, **SHAPE)
         ).save_pretrained(place)
         read.save_pretrained(place)
-    model = load_model(describe_model("benchmark", str(place), revision=None, dtype="float32"))
+    model = load_model(describe_model("benchmark", str(place), revision=None, dtype="float32", template={}))
     torch.manual_seed(1)  # whoever made the folder, the rows are the same
     rows = torch.randint(10, model.card.d_vocab, (N_ROWS, stretch * (N_PROMPT + N_RESPONSE))).tolist()
     cut = stretch * N_PROMPT

@@ -158,6 +158,7 @@ def make_tiny(family: str, tokenizer: Any, *, dtype: str = "float32") -> Tiny:
         end_of_turn_ids=(int(tokenizer.eos_token_id),),
         post_instruction_ids=suffix,
         post_instruction_tokens=tuple(tokenizer.convert_ids_to_tokens(list(suffix))),
+        template={},
         template_sha256="none",
     )
     bridge = bridge_of(weights, tokenizer, name=f"tiny-{family}")

@@ -185,7 +185,7 @@ def setting(tokenizer: str, folder: Path, blocks: int, stretch: int) -> tuple[An
             LlamaConfig(vocab_size=len(read), num_hidden_layers=blocks, initializer_range=0.06, **SHAPE)
         ).save_pretrained(place)
         read.save_pretrained(place)
-    model = load_model(describe_model("benchmark", str(place), revision=None, dtype="float32"))
+    model = load_model(describe_model("benchmark", str(place), revision=None, dtype="float32", template={}))
     vector, prompts, responses = random_rows(model.card.d_vocab, model.card.d_model, stretch)
     return SteeredModel(model, blocks // 2, vector), prompts, responses
 

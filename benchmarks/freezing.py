@@ -63,7 +63,7 @@ def benchmark_freezing(source: str, *, repeats: int) -> list[dict]:
 
 def endless(source: str) -> ChatModel:
     """A model that no token ends and no context limits, so that every run does the same number of steps."""
-    card = describe_model("benchmark", source, revision=None, dtype="float32")
+    card = describe_model("benchmark", source, revision=None, dtype="float32", template={})
     return load_model(type(card)(**{**vars(card), "end_of_turn_ids": (card.d_vocab + 1,), "context": 2048}))
 
 

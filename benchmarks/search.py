@@ -59,7 +59,7 @@ def search(source: str, rates: list[float]) -> None:
     from steering_study.vectors.learned import Pair, Trial, force_pairs, train_trials
     from steering_study.vectors.po import OBJECTIVE
 
-    model = load_model(describe_model("benchmark", source, revision=None, dtype="float32"))
+    model = load_model(describe_model("benchmark", source, revision=None, dtype="float32", template={}))
     draw = torch.Generator().manual_seed(0)
     texts = [" ".join(["word"] * N_PROMPT_WORDS) + f" {i}" for i in range(N_PAIRS)]
     prompts = render_chat(model.tokenizer, texts, context=model.card.context)

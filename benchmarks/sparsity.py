@@ -22,7 +22,7 @@ GRID = Grid(percents=(30.0, 50.0, 80.0, 90.0, 95.0), thresholds=(), draws=5)
 
 def benchmark_sparsity(source: str, *, repeats: int) -> list[dict]:
     """One row: seconds of a grid of sparse vectors, the two ways alternating, minimum of several runs."""
-    model = load_model(describe_model("benchmark", source, revision=None, dtype="float32"))
+    model = load_model(describe_model("benchmark", source, revision=None, dtype="float32", template={}))
     prompts = render_chat(
         model.tokenizer, [f"Tell me about item {i}." for i in range(N_PROMPTS)], context=model.card.context
     )

@@ -16,6 +16,10 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 REPOSITORY = Path(__file__).parents[1]
 FAMILIES = ("llama", "gemma2", "qwen2", "qwen3")
+EVERY_FAMILY = (*FAMILIES, "mistral", "phi3")
+# For the tests that say whether a family is exact; all others take the four.
+in_every_family = pytest.mark.parametrize("tiny", EVERY_FAMILY, indirect=True)
+exact_in_every_family = pytest.mark.parametrize("exact", EVERY_FAMILY, indirect=True)
 MIXTURE = {  # shares of a corpus that tokenizers are trained on
     "harmful_neutral": 0.3,
     "harmful_permit": 0.15,
@@ -54,35 +58,57 @@ class Tiny:
     plain: Any  # PreTrainedModel
 
 
-def tiny_weights(family: str, *, d_vocab: int, n_layers: int = 4) -> Any:
-    """A random model of a family: 4 query heads, 2 key-value heads, wide weights."""
-    import torch
+def tiny_config(family: str, **changes: Any) -> Any:
+    """4 blocks, 4 query heads, 2 key-value heads, and what is special in a family, windows of 8 tokens among it."""
     import transformers
 
-    torch.manual_seed(0)
     common = {
-        "vocab_size": d_vocab,
+        "vocab_size": 400,
         "hidden_size": 32,
         "intermediate_size": 48,
-        "num_hidden_layers": n_layers,
+        "num_hidden_layers": 4,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "head_dim": 8,
         "max_position_embeddings": 256,
         "tie_word_embeddings": False,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": None,
         "attn_implementation": "eager",
     }
-    if family == "llama":
-        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**common))
-    elif family == "gemma2":
-        extra = {"query_pre_attn_scalar": 8, "sliding_window": 8, "attn_logit_softcapping": 5.0}
-        model = transformers.Gemma2ForCausalLM(
-            transformers.Gemma2Config(**common, **extra, final_logit_softcapping=8.0)
-        )
-    elif family == "qwen2":
-        model = transformers.Qwen2ForCausalLM(transformers.Qwen2Config(**common))
-    else:
-        model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**common))
+    scaled = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    scaled |= {"original_max_position_embeddings": 64, "rope_theta": 10000.0}
+    kinds = {
+        "llama": (transformers.LlamaConfig, {"rope_parameters": scaled}),
+        "gemma2": (
+            transformers.Gemma2Config,
+            {
+                "query_pre_attn_scalar": 8,
+                "sliding_window": 8,
+                "attn_logit_softcapping": 5.0,
+                "final_logit_softcapping": 8.0,
+            },
+        ),
+        "qwen2": (
+            transformers.Qwen2Config,
+            {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 2},
+        ),
+        "qwen3": (transformers.Qwen3Config, {"tie_word_embeddings": True}),
+        "mistral": (transformers.MistralConfig, {"sliding_window": 8}),
+        "phi3": (transformers.Phi3Config, {"sliding_window": 8, "partial_rotary_factor": 0.5}),
+    }
+    make, special = kinds[family]
+    return make(**{**common, **special, **changes})
+
+
+def tiny_weights(family: str, *, d_vocab: int) -> Any:
+    """A random model of a family, wide weights."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(tiny_config(family, vocab_size=d_vocab))
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "norm" in name:
@@ -108,7 +134,7 @@ def tiny_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="session", params=FAMILIES)
 def tiny(request: pytest.FixtureRequest, tiny_tokenizer: Any) -> Tiny:
-    """A tiny model of each family."""
+    """A tiny model of each of four families."""
     return make_tiny(request.param, tiny_tokenizer)
 
 
@@ -120,7 +146,7 @@ def tiny_llama(tiny_tokenizer: Any) -> Tiny:
 
 @pytest.fixture(scope="session", params=FAMILIES)
 def exact(request: pytest.FixtureRequest, tiny_tokenizer: Any) -> Tiny:
-    """A tiny model of each family in float64."""
+    """A tiny model of each of four families in float64."""
     return make_tiny(request.param, tiny_tokenizer, dtype="float64")
 
 
@@ -152,6 +178,7 @@ def make_tiny(family: str, tokenizer: Any, *, dtype: str = "float32") -> Tiny:
         end_of_turn_ids=(int(tokenizer.eos_token_id),),
         post_instruction_ids=suffix,
         post_instruction_tokens=tuple(tokenizer.convert_ids_to_tokens(list(suffix))),
+        template={},
         template_sha256="none",
     )
     bridge = bridge_of(weights, tokenizer, name=f"tiny-{family}")

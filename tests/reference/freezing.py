@@ -69,10 +69,12 @@ def _record_base(plain: Any, ids: Sequence[int]) -> dict[tuple[int, str], Tensor
     handles = []
     for i, block in enumerate(plain.model.layers):
         for letter in "qkv":
-            projection = getattr(block.self_attn, f"{letter}_proj")
+            projection, part = _projection(block.self_attn, letter)
 
-            def keep(module: Any, args: Any, output: Tensor, key: Any = (i, letter)) -> None:
-                store[key] = output.clone()
+            def keep(
+                module: Any, args: Any, output: Tensor, key: Any = (i, letter), part: Any = part
+            ) -> None:
+                store[key] = output[..., part].clone()
 
             handles.append(projection.register_forward_hook(keep))
     _forward(plain, ids, handles)
@@ -134,12 +136,32 @@ def _changes(
 ) -> list[Any]:
     attn, handles = block.self_attn, []
     for letter in held:
-        projection = getattr(attn, f"{letter}_proj")
-        handles.append(projection.register_forward_hook(lambda module, args, out, key=(i, letter): base[key]))
+        handles.append(_changed_part(attn, letter, lambda own, weight, key=(i, letter): base[key]))
     if clears_values:
         taken = shift * _factor(block.input_layernorm) / _rms(resid, block.input_layernorm)
-        handles.append(_before(attn.v_proj, lambda x: x - taken))
+        handles.append(_changed_part(attn, "v", lambda own, weight: own - taken @ weight.T))
     return handles
+
+
+def _changed_part(attn: Any, letter: str, change: Callable[[Tensor, Tensor], Tensor]) -> Any:
+    """Change the queries, keys or values that a projection gives, seeing its weight."""
+    projection, part = _projection(attn, letter)
+
+    def put(module: Any, args: Any, output: Tensor) -> Tensor:
+        output = output.clone()
+        output[..., part] = change(output[..., part], module.weight[part])
+        return output
+
+    return projection.register_forward_hook(put)
+
+
+def _projection(attn: Any, letter: str) -> tuple[Any, slice]:
+    """The module that makes queries, keys or values, and which of its outputs they are (Phi-3 has one for all)."""
+    if hasattr(attn, f"{letter}_proj"):
+        return getattr(attn, f"{letter}_proj"), slice(None)
+    n_values = attn.num_key_value_heads * attn.head_dim
+    ends = {"q": (None, -2 * n_values), "k": (-2 * n_values, -n_values), "v": (-n_values, None)}
+    return attn.qkv_proj, slice(*ends[letter])
 
 
 def _mixed_heads(attn: Any, args: Any, kwargs: Any, handles: list[Any]) -> Tensor:

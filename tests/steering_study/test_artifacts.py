@@ -22,6 +22,7 @@ from steering_study.artifacts import (
     sha256_of,
     table_of,
     write_arrays,
+    write_csv,
     write_json,
     write_table,
     write_tensors,
@@ -319,3 +320,12 @@ def test_arrays_are_read_back_as_tensors_with_their_provenance(tmp_path):
     assert read_tensors(path)["vector"].equal(torch.tensor([1.0, 2.0]))
     assert read_provenance(path) == PROVENANCE
     assert names(tmp_path) == ["vector.safetensors"]
+
+
+@pytest.mark.parametrize("token", ["\r", "\n", "\r\n", '"', ",", " ", "plain"])
+def test_every_token_is_read_back_from_text(tmp_path, token):
+    """Vocabularies of bytes hold each of these; a bare carriage return would begin a new row."""
+    frame = pd.DataFrame({"token": [token, "b"], "logit": [1.5, np.nan], "rank": [1, 2]})
+    write_csv(tmp_path / "a.csv", frame)
+    found = pd.read_csv(tmp_path / "a.csv", keep_default_na=False, na_values={"logit": [""]})
+    pd.testing.assert_frame_equal(found, frame)

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from tests.conftest import exact_in_every_family
 from tests.steering_study.steered_batches import PADDED, SteeredBatch, steered_batch
 
 from steering_study import forced
@@ -46,6 +47,7 @@ def test_midpoint_rule_converges_to_the_change(tiny_llama):
     assert gaps[0] > gaps[1] > gaps[2]
 
 
+@exact_in_every_family
 @pytest.mark.parametrize("src_kind", ["resid_steer", "attn_head", "mlp"])
 def test_scores_equal_single_edge_interchange_for_a_tiny_vector(exact, src_kind):
     batch = steered_batch(exact, scale=1e-5)
@@ -112,6 +114,7 @@ def compare(expected, found, **accuracy):
             assert torch.allclose(vars(found[metric])[name], value, **accuracy), name
 
 
+@exact_in_every_family
 def test_readers_of_a_group_share_its_keys_and_values(exact):
     """The gradient at a key-value head is the sum over the query heads that it serves."""
     batch = steered_batch(exact, scale=0.5)

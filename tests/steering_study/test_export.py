@@ -47,7 +47,7 @@ FOLDER_SHA256, COMMIT = "0123456789abcdef" * 4, "0123456789" * 4
 MADE = {"method": "dim", "revision": FOLDER_SHA256, "layer": 2, "position": -1, "note": ""}
 MODEL = {
     "name": "mine", "source": "/home/me/models/mine", "revision": FOLDER_SHA256, "architecture": "LlamaForCausalLM",
-    "dtype": "float32", "n_layers": 4, "d_model": 3, "template_sha256": "0" * 64, "post_instruction_tokens": ["<end>"],
+    "dtype": "float32", "n_layers": 4, "d_model": 3, "template": {}, "template_sha256": "0" * 64, "post_instruction_tokens": ["<end>"],
     "post_instruction_ids": [7], "end_of_turn_ids": [7],
 }  # fmt: skip
 ASR = pd.DataFrame(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.conftest import exact_in_every_family
 from tests.reference.patching import run_circuit_slowly
 from tests.steering_study.steered_batches import PADDED, steered_batch
 
@@ -25,6 +26,7 @@ def some_circuits(graph):
     return nested_circuits(graph, scores, [0, 10, 40, 120, graph.n_edges], signed=False)
 
 
+@exact_in_every_family
 def test_whole_graph_is_the_steered_run_and_the_empty_one_the_base_run(batch):
     graph = batch.steered.graph
     (runs,) = forced_runs(batch.steered, batch.prompts, batch.responses, batch_size=2)
@@ -44,6 +46,7 @@ def test_whole_graph_is_the_steered_run_and_the_empty_one_the_base_run(batch):
     assert not torch.allclose(final[0], final[1], atol=1e-2)
 
 
+@exact_in_every_family
 def test_circuits_equal_a_run_that_builds_every_input_by_itself(batch):
     graph = batch.steered.graph
     masks = some_circuits(graph)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.conftest import in_every_family
 from tests.reference.freezing import freeze_slowly, patterns
 
 from steering_study.ablations import SCOPES, parse_ablation
@@ -61,6 +62,7 @@ def frozen(tiny, prompts, treatments, *, batch_size=4, layer=LAYER):
     return [response.token_ids for response in found]
 
 
+@in_every_family
 @pytest.mark.parametrize("scope", SCOPES)
 def test_text_is_that_of_running_both_prefixes_again(tiny, prompts, shift, scope):
     """Every ablation and prompt, all of them in mixed batches."""
@@ -116,6 +118,7 @@ def test_no_ablation_is_steering(tiny, prompts, shift):
     assert found == [response.token_ids for response in expected]
 
 
+@in_every_family
 @pytest.mark.parametrize("name", ["none", "qk", "ov", "svv", "mlp"])
 def test_freezing_a_base_run_changes_nothing(tiny, prompts, name):
     """Without a shift every condition is the unsteered model."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.conftest import exact_in_every_family
 from tests.steering_study.steered_batches import steered_batch
 
 from steering_study.blocks import attn_out, normed
@@ -36,6 +37,7 @@ def content_values(block, resid, shift):
     return torch.einsum("bpd,kde->bpke", without, block.W_V)
 
 
+@exact_in_every_family
 @pytest.mark.parametrize("i", [0, 1, 2])
 def test_attention_is_its_content_term_plus_its_svv_term(batch, i):
     """METHOD 5's identity, with post-norms, biases, soft-caps and windows, to 1e-10 in float64."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.conftest import in_every_family
 from tests.reference.decoding import decode_slowly
 
 from steering_study.hooks import Steering
@@ -37,6 +38,7 @@ def tokens(responses):
     return [list(response.token_ids) for response in responses]
 
 
+@in_every_family
 def test_batched_cached_decoding_equals_plain_decoding_without_cache(tiny, prompts, steering):
     fast = generate(tiny.model, prompts, max_new_tokens=N_NEW, batch_size=4, steering=steering)
     slow = [
@@ -87,6 +89,7 @@ def test_rows_that_end_early_leave_the_others_as_they_were(tiny, prompts, steeri
     assert any(response.finished for response in short)
 
 
+@in_every_family
 def test_padding_is_not_steered_and_changes_nothing(tiny, prompts):
     short = min(prompts, key=len)
     vector = torch.randn(tiny.model.card.d_model, generator=torch.Generator().manual_seed(1))
@@ -97,12 +100,13 @@ def test_padding_is_not_steered_and_changes_nothing(tiny, prompts):
     assert torch.allclose(alone[0], both[0], atol=1e-4)
 
 
+@in_every_family
 def test_bridge_logits_equal_plain_transformers(tiny, prompts):
     batch = left_pad(prompts, pad=0, device="cpu")
     ours = last_logits(tiny.model, batch)
     with torch.no_grad():
         theirs = torch.stack([tiny.plain(torch.tensor([list(p)])).logits[0, -1] for p in prompts])
-    assert torch.allclose(ours, theirs, atol=1e-4)
+    assert torch.allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

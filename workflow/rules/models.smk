@@ -21,6 +21,7 @@ rule resolve_model:
         source=lambda wildcards: options(wildcards).source,
         revision=lambda wildcards: options(wildcards).revision,
         dtype=lambda wildcards: options(wildcards).dtype,
+        template=study.prompts.template,
         code=code_digest("resolve_model"),
     script:
         "../scripts/resolve_model.py"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from steering_study.artifacts import read_table, write_tensors
 from steering_study.jobs import job
 from steering_study.models import read_model
-from steering_study.prompts import render_chat
 from steering_study.vectors.dim import mean_residuals
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def main(
     model = read_model(card)
     tensors = {}
     for label, rows in frame[frame["split"] == "train"].groupby("label"):
-        ids = render_chat(model.tokenizer, list(rows["text"]), context=model.card.context)
+        ids = model.render(list(rows["text"]))
         tensors[str(label)] = mean_residuals(
             model, ids, n_positions=len(model.card.post_instruction_ids), batch_size=batch_size
         )

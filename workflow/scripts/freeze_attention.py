@@ -13,7 +13,6 @@ from steering_study.freezing import Treatment, generate_frozen
 from steering_study.generation import add_fluency, read_vector, response_table, steered_requests
 from steering_study.jobs import job
 from steering_study.models import read_model
-from steering_study.prompts import render_chat
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -58,7 +57,7 @@ def main(
     chosen_settings = table.set_index("setting").loc[requests["setting"]]
     found = generate_frozen(
         model,
-        render_chat(model.tokenizer, list(requests["prompt"]), context=model.card.context),
+        model.render(list(requests["prompt"])),
         [
             Treatment(coefficient * direction, scope, parsed[ablation])
             for coefficient, scope, ablation in zip(

@@ -15,7 +15,6 @@ from steering_study.graph import Graph
 from steering_study.jobs import job
 from steering_study.lockstep import generate_patched
 from steering_study.models import read_model
-from steering_study.prompts import render_chat
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -63,7 +62,7 @@ def main(
         for coefficient, rows in requests.groupby("coefficient", sort=False):
             found = generate_patched(
                 model,
-                render_chat(model.tokenizer, list(rows["prompt"]), context=model.card.context),
+                model.render(list(rows["prompt"])),
                 layer=layer,
                 shift=float(coefficient) * direction,  # pyright: ignore[reportArgumentType]
                 circuit=torch.from_numpy(mask).to(model.device),

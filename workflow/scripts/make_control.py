@@ -10,7 +10,6 @@ from steering_study.artifacts import read_json, read_table, read_tensors, write_
 from steering_study.generation import read_vector
 from steering_study.jobs import job
 from steering_study.models import read_model
-from steering_study.prompts import render_chat
 from steering_study.vectors.controls import random_direction, shuffled_groups, with_norm
 from steering_study.vectors.dim import mean_residuals
 
@@ -58,7 +57,7 @@ def shuffled_difference(
     """Difference in means of two groups, each half of each class, [layer, position, d_model]."""
     model = read_model(card)
     frame = read_table(prompts, table="prompts").query("split == 'train'")
-    rows = render_chat(model.tokenizer, list(frame["text"]), context=model.card.context)
+    rows = model.render(list(frame["text"]))
     n_positions = len(model.card.post_instruction_ids)
     first, second = (
         mean_residuals(model, [rows[i] for i in group], n_positions=n_positions, batch_size=batch_size)

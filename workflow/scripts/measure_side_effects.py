@@ -9,7 +9,6 @@ from steering_study.conditions import BYSTANDERS
 from steering_study.generation import read_vector
 from steering_study.jobs import job
 from steering_study.models import read_model
-from steering_study.prompts import render_chat
 from steering_study.side_effects import forced_costs
 from steering_study.summaries import summarise_side_effects
 
@@ -42,7 +41,7 @@ def main(
             bystanders = responses[responses["label"] == BYSTANDERS[str(condition)]]
         costs[condition] = forced_costs(
             model,
-            render_chat(model.tokenizer, list(bystanders["prompt"]), context=model.card.context),
+            model.render(list(bystanders["prompt"])),
             [tuple(ids) for ids in bystanders["token_ids"]],
             vector=read_vector(read_tensors(vector)),
             layer=read_json(vector_card)["layer"],

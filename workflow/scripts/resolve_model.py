@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Any
 from steering_study.artifacts import write_json
 from steering_study.jobs import job
 from steering_study.models import describe_model
+from steering_study.prompts import Variables
 
 if TYPE_CHECKING:
     snakemake: Any = None
 
 
-def main(*, name: str, source: str, revision: str | None, dtype: str, card: Path) -> None:
+def main(
+    *, name: str, source: str, revision: str | None, dtype: str, template: Variables, card: Path
+) -> None:
     """Describe the model; no weights are loaded."""
-    write_json(card, describe_model(name, source, revision=revision, dtype=dtype).to_json())
+    found = describe_model(name, source, revision=revision, dtype=dtype, template=template)
+    write_json(card, found.to_json())
 
 
 if "snakemake" in globals():
@@ -23,5 +27,6 @@ if "snakemake" in globals():
             source=snakemake.params.source,
             revision=snakemake.params.revision,
             dtype=snakemake.params.dtype,
+            template=snakemake.params.template,
             card=Path(snakemake.output.card),
         )

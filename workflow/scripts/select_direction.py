@@ -13,7 +13,6 @@ from steering_study.artifacts import (
 )
 from steering_study.jobs import job
 from steering_study.models import ChatModel, read_model
-from steering_study.prompts import render_chat
 from steering_study.vectors.dim import refusal_tokens, score_candidates
 from steering_study.vectors.selection import Filters, SelectionRule, impose_candidate, select_candidate
 
@@ -46,10 +45,7 @@ def main(
     ids = opening_ids(model, tokens) if tokens else observed_openings(base_responses, base_verdicts, coverage)
     frame = read_table(prompts, table="prompts")
     validation = frame[frame["split"] == "validation"].groupby("label")["text"]
-    rendered = {
-        label: render_chat(model.tokenizer, list(texts), context=model.card.context)
-        for label, texts in validation
-    }
+    rendered = {label: model.render(list(texts)) for label, texts in validation}
     scores = score_candidates(
         model,
         directions,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steering_study.artifacts import replacing
+from steering_study.artifacts import write_csv
 from steering_study.jobs import job
 from steering_study.pocket.prompts import build_prompt_sets
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 def main(counts: Mapping[str, int], *, seed: int, folder: Path) -> None:
     """Write one CSV a set."""
     for stem, frame in build_prompt_sets(counts, seed=seed).items():
-        with replacing(folder / f"{stem}.csv") as temporary:
-            frame.to_csv(temporary, index=False, lineterminator="\n")
+        write_csv(folder / f"{stem}.csv", frame)
 
 
 if "snakemake" in globals():

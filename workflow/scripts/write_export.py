@@ -21,6 +21,7 @@ from steering_study.artifacts import (
     replacing,
     table_of,
     write_arrays,
+    write_csv,
     write_json,
     write_table,
 )
@@ -177,8 +178,7 @@ def export_table(path: Path, out: Path) -> Written:
 def put_table(out: Path, frame: pd.DataFrame, *, table: str, provenance: Mapping[str, Any]) -> Written:
     """Write both forms of a table."""
     write_table(out, frame, table=table, provenance=provenance)
-    with replacing(out.with_suffix(".csv")) as temporary:
-        readable(frame).to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(out.with_suffix(".csv"), readable(frame))
     return dict.fromkeys([out, out.with_suffix(".csv")], (table, len(frame)))
 
 

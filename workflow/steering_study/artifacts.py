@@ -7,6 +7,7 @@ read as other numbers. No time stamp enters a file: equal inputs give equal byte
 
 from __future__ import annotations
 
+import csv
 import glob
 import hashlib
 import json
@@ -110,6 +111,15 @@ def rule_of(path: Path) -> str:
     if rule is None:
         raise ValueError(f"{path} does not say which rule made it; delete it and run again")
     return rule
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as text, each text that holds a carriage return in quotes: Python's own writer forgets them before 3.13."""
+    texts = frame.select_dtypes(["object", "string"])
+    has_return = any(texts[column].astype(str).str.contains("\r", regex=False).any() for column in texts)
+    quoting = csv.QUOTE_NONNUMERIC if has_return else csv.QUOTE_MINIMAL
+    with replacing(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n", quoting=quoting)
 
 
 def write_tensors(

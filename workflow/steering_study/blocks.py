@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Rope = tuple[Tensor, Tensor]  # cosines and sines, each [batch pos d_head]
+Rope = tuple[Tensor, Tensor]  # cosines and sines, each [batch pos d_rotary], of a head's first numbers
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,10 @@ def rotate(
     """Queries or keys after their norm, where the family has one, and the rotary embedding."""
     x = normed(x, gamma, eps=eps)
     cos, sin = (part[:, :, None].to(x.dtype) for part in rope)
-    first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat([-second, first], dim=-1) * sin
+    turned, rest = x.split([cos.shape[-1], x.shape[-1] - cos.shape[-1]], dim=-1)
+    first, second = turned.chunk(2, dim=-1)
+    turned = turned * cos + torch.cat([-second, first], dim=-1) * sin
+    return torch.cat([turned, rest], dim=-1) if rest.shape[-1] else turned
 
 
 def mix(

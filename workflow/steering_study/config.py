@@ -66,6 +66,7 @@ class Prompts:
 
     source: Literal["bundled", "public", "files"]
     concept: str
+    template: Mapping[str, Any]  # what chat templates are given beside the message
     mirror: str | None
     files: Sequence[Mapping[str, Any]]
     sizes: Mapping[str, int]

@@ -133,6 +133,7 @@ def vector_card(
         "coefficient_convention": COEFFICIENTS,
         "norm": float(np.linalg.norm(vector.astype(np.float64))),
         "tensor": {"name": "vector", "shape": list(vector.shape), "dtype": str(vector.dtype)},
+        "template": model["template"],
         "template_sha256": model["template_sha256"],
         "post_instruction_tokens": model["post_instruction_tokens"],
         "post_instruction_ids": model["post_instruction_ids"],

@@ -14,7 +14,6 @@ from steering_study.hooks import Steering
 from steering_study.judges.panel import normal_prompts
 from steering_study.likelihoods import response_logprobs
 from steering_study.models import ChatModel
-from steering_study.prompts import render_chat
 from steering_study.runs import Response, generate
 
 
@@ -91,7 +90,7 @@ def respond(
     batch_size: int | None,
 ) -> pd.DataFrame:
     """The `responses` table of requests under steering, or under none."""
-    prompts = render_chat(model.tokenizer, list(requests["prompt"]), context=model.card.context)
+    prompts = model.render(list(requests["prompt"]))
     responses = generate(
         model,
         prompts,
@@ -138,7 +137,7 @@ def add_fluency(
         )
     ]
     once = list(dict.fromkeys(asked))  # steered at several coefficients, many texts are the same
-    prompts = render_chat(model.tokenizer, [prompt for prompt, _ in once], context=model.card.context)
+    prompts = model.render([prompt for prompt, _ in once])
     found = response_logprobs(model, prompts, [ids for _, ids in once], batch_size=batch_size)
     means = {key: sum(values) / len(values) for key, values in zip(once, found, strict=True)}
     refused, complied = asked[: len(responses)], asked[len(responses) :]

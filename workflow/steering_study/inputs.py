@@ -16,7 +16,7 @@ from steering_study.forced import SteeredModel
 from steering_study.generation import read_vector
 from steering_study.models import ChatModel, read_model
 from steering_study.patching_sets import flipped_prompts, patching_sets
-from steering_study.prompts import TokenIds, render_chat
+from steering_study.prompts import TokenIds
 
 if TYPE_CHECKING:
     from steering_study.graph import Graph
@@ -66,7 +66,7 @@ class SteeredResponses:
 
     def token_ids(self, rows: pd.DataFrame) -> tuple[list[TokenIds], list[TokenIds]]:
         """Prompts and responses of a set."""
-        prompts = render_chat(self.model.tokenizer, list(rows["prompt"]), context=self.model.card.context)
+        prompts = self.model.render(list(rows["prompt"]))
         return prompts, [tuple(ids) for ids in rows["token_ids"]]
 
 

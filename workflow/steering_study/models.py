@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,14 +28,21 @@ from transformers.utils import GENERATION_CONFIG_NAME
 from transformers.utils.logging import disable_progress_bar
 
 from steering_study.artifacts import read_json, sha256_of
-from steering_study.prompts import TokenIds, post_instruction_ids
+from steering_study.prompts import TokenIds, Variables, post_instruction_ids, render_chat
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 disable_progress_bar()  # of the weight loader; it says nothing that the job's own bar does not
 
-FAMILIES = ("LlamaForCausalLM", "Gemma2ForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
+FAMILIES = (
+    "LlamaForCausalLM",
+    "Gemma2ForCausalLM",
+    "Qwen2ForCausalLM",
+    "Qwen3ForCausalLM",
+    "MistralForCausalLM",
+    "Phi3ForCausalLM",
+)
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -63,6 +70,7 @@ class ModelCard:
     end_of_turn_ids: TokenIds
     post_instruction_ids: TokenIds
     post_instruction_tokens: tuple[str, ...]
+    template: Variables  # what the chat template is given
     template_sha256: str
 
     def to_json(self) -> dict[str, Any]:
@@ -100,13 +108,22 @@ class ChatModel:
         pad = self.tokenizer.pad_token_id
         return self.card.end_of_turn_ids[0] if pad is None else cast(int, pad)
 
+    def render(self, texts: Sequence[str]) -> list[TokenIds]:
+        """Prompts as token ids through the chat template (`render_chat`)."""
+        return render_chat(self.tokenizer, texts, context=self.card.context, variables=self.card.template)
 
-def describe_model(name: str, source: str, *, revision: str | None, dtype: str) -> ModelCard:
+
+def describe_model(
+    name: str, source: str, *, revision: str | None, dtype: str, template: Variables
+) -> ModelCard:
     """Read a model's config and tokenizer into a card.
 
+    Args:
+        template: what the chat template is given beside the message (`render_text`).
+
     Raises:
-        ValueError: if the model cannot be reached, its family is not supported, it has no chat template or
-            end-of-turn token, or a local folder holds no safetensors.
+        ValueError: if the model cannot be reached, its family or its variant is not supported, it has no chat
+            template or end-of-turn token, or a local folder holds no safetensors.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r} of model {name!r} is unknown; expected one of {', '.join(DTYPES)}")
@@ -118,13 +135,14 @@ def describe_model(name: str, source: str, *, revision: str | None, dtype: str) 
         raise ValueError(
             f"model {name!r} is a {architecture}; its attention and norms are not covered. Supported: {', '.join(FAMILIES)}"
         )
+    _check_variant(name, config)
     if tokenizer.chat_template is None:
         raise ValueError(f"model {name!r} has no chat template; the study needs an instruction-tuned model")
     if Path(source).is_dir() and not list(Path(source).glob("*.safetensors")):
         raise ValueError(
             f"model {name!r}: no *.safetensors in {source}; convert the weights, pickles are refused"
         )
-    suffix = post_instruction_ids(tokenizer)
+    suffix = post_instruction_ids(tokenizer, variables=template)
     return ModelCard(
         name=name,
         source=source,
@@ -138,10 +156,11 @@ def describe_model(name: str, source: str, *, revision: str | None, dtype: str) 
         d_head=getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
         d_mlp=config.intermediate_size,
         d_vocab=config.vocab_size,
-        context=config.max_position_embeddings,
+        context=_context(config),
         end_of_turn_ids=_end_of_turn_ids(name, source, revision, tokenizer),
         post_instruction_ids=suffix,
         post_instruction_tokens=tuple(tokenizer.convert_ids_to_tokens(list(suffix))),
+        template=template,
         template_sha256=hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest(),
     )
 
@@ -268,6 +287,36 @@ def reachable(name: str, source: str, *, revision: str | None) -> Iterator[None]
         ) from error
 
 
+def _check_variant(name: str, config: Any) -> None:
+    """Refuse what a supported family may have and `blocks` has not.
+
+    Raises:
+        ValueError: naming it.
+    """
+    for key, meaning in (
+        ("attention_bias", "biases in its attention's output"),
+        ("mlp_bias", "biases in its MLPs"),
+        ("quantization_config", "quantised weights"),
+    ):
+        if getattr(config, key, None):
+            raise ValueError(
+                f"model {name!r} has {meaning} ({key} in its config.json), which are not covered; take a "
+                "checkpoint without them"
+            )
+
+
+def _context(config: Any) -> int:
+    """Positions that a text may take.
+
+    Where the rotary frequencies change with the length of the longest text beside it (Phi-3's longrope), as far as they
+    do not: beyond, a text would depend on its batch.
+    """
+    rope = config.rope_parameters
+    if rope.get("rope_type") in ("longrope", "dynamic"):
+        return rope.get("original_max_position_embeddings") or config.max_position_embeddings
+    return config.max_position_embeddings
+
+
 def _revision(source: str, config: Any) -> str:
     if Path(source).is_dir():
         return _folder_revision(Path(source))
@@ -291,7 +340,8 @@ def _end_of_turn_ids(
             raise ValueError(
                 f"model {name!r}: {source}/{GENERATION_CONFIG_NAME} cannot be read ({error}); correct or delete it"
             ) from error
-        ids = tokenizer.eos_token_id
+        ids = None
+    ids = tokenizer.eos_token_id if ids is None else ids
     if ids is None:
         raise ValueError(
             f"model {name!r} names no end-of-turn token in generation_config.json or its tokenizer"

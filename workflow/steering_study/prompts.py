@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -11,6 +14,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 TokenIds = tuple[int, ...]
+Variables = Mapping[str, Any]  # what a chat template is given beside the message
+NO_VARIABLES: Variables = MappingProxyType({})
+DATE_PARTS = ("%a", "%A", "%b", "%B", "%d", "%-d", "%m", "%y", "%Y", "%H", "%M", "%S")
 
 
 @dataclass(frozen=True)
@@ -26,15 +32,21 @@ class Batch:
         return (self.mask.cumsum(-1) - 1).clamp(min=0)
 
 
-def render_chat(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, context: int) -> list[TokenIds]:
+def render_chat(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    context: int,
+    variables: Variables = NO_VARIABLES,
+) -> list[TokenIds]:
     """Token ids of one-turn user prompts through the model's chat template, ready for its answer.
 
-    The template writes the BOS itself, so none is added by the tokenizer.
+    The template writes the BOS itself, where the family has one, so none is added by the tokenizer.
 
     Raises:
         ValueError: if a prompt does not leave room for an answer in the model's context.
     """
-    rendered = [render_text(tokenizer, text) for text in texts]
+    rendered = [render_text(tokenizer, text, variables=variables) for text in texts]
     rows = tokenizer(rendered, add_special_tokens=False)["input_ids"]
     for text, row in zip(texts, rows, strict=True):
         if len(row) >= context:
@@ -45,18 +57,44 @@ def render_chat(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, con
     return [tuple(row) for row in rows]
 
 
-def render_text(tokenizer: PreTrainedTokenizerBase, text: str) -> str:
-    """The prompt as the model sees it, in words."""
-    message = [{"role": "user", "content": text}]
-    return tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)  # pyright: ignore[reportReturnType]
+def render_text(tokenizer: PreTrainedTokenizerBase, text: str, *, variables: Variables = NO_VARIABLES) -> str:
+    """The prompt as the model sees it, in words.
+
+    Args:
+        variables: what the template is given; `date` (ISO) is what it takes for today.
+
+    Raises:
+        ValueError: if the template may write today's date and none is given: prompts would change from day to day.
+    """
+    template = tokenizer.get_chat_template()
+    if "strftime_now" in template:
+        template = _clock(variables) + template
+    return tokenizer.apply_chat_template(  # pyright: ignore[reportReturnType]
+        [{"role": "user", "content": text}],
+        chat_template=template,
+        tokenize=False,
+        add_generation_prompt=True,
+        **variables,
+    )
 
 
-def post_instruction_ids(tokenizer: PreTrainedTokenizerBase) -> TokenIds:
+def _clock(variables: Variables) -> str:
+    """A macro that stands in for `strftime_now` of transformers, which takes no function from outside."""
+    if "date" not in variables:
+        raise ValueError("the chat template writes today's date; give one in config: prompts.template.date")
+    day = date.fromisoformat(variables["date"])
+    parts = (f"replace('{each}', '{day.strftime(each)}')" for each in DATE_PARTS)
+    return f"{{% macro strftime_now(layout) %}}{{{{ layout | {' | '.join(parts)} }}}}{{% endmacro %}}"
+
+
+def post_instruction_ids(
+    tokenizer: PreTrainedTokenizerBase, *, variables: Variables = NO_VARIABLES
+) -> TokenIds:
     """Tokens that the template writes after the user's text: what every prompt ends with.
 
     Found as the longest common ending of prompts whose texts end differently.
     """
-    rows = [render_text(tokenizer, text) for text in ("one", "Two?", "3", "four.")]
+    rows = [render_text(tokenizer, text, variables=variables) for text in ("one", "Two?", "3", "four.")]
     ids = tokenizer(rows, add_special_tokens=False)["input_ids"]
     shared = 0
     while all(len(row) > shared and row[-1 - shared] == ids[0][-1 - shared] for row in ids):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,11 +11,13 @@ from torch import Tensor
 from steering_study.blocks import BlockWeights, HeadWeights
 from steering_study.models import ChatModel
 
+SLIDING = ("mistral", "phi3")  # families whose window, if they have one, is that of every block
+
 
 def read_blocks(model: ChatModel, *, layer: int) -> tuple[BlockWeights, ...]:
     """Weights of the blocks from `layer` on."""
     return tuple(
-        _read_block(model, block, window=_window(model, i))
+        _read_block(model, block, window=_window(model.hf_config, i))
         for i, block in enumerate(model.bridge.blocks)
         if i >= layer
     )
@@ -31,10 +34,12 @@ def read_head(model: ChatModel) -> HeadWeights:
     )
 
 
-def _window(model: ChatModel, layer: int) -> int | None:
+def _window(config: Any, layer: int) -> int | None:
     """Sliding window of a block's attention, where it has one."""
-    kinds = getattr(model.hf_config, "layer_types", None)
-    return model.hf_config.sliding_window if kinds and kinds[layer] == "sliding_attention" else None
+    if config.model_type in SLIDING:
+        return config.sliding_window
+    kinds = getattr(config, "layer_types", None)
+    return config.sliding_window if kinds and kinds[layer] == "sliding_attention" else None
 
 
 def _read_block(model: ChatModel, block: Any, *, window: int | None) -> BlockWeights:
@@ -53,13 +58,25 @@ def _read_block(model: ChatModel, block: Any, *, window: int | None) -> BlockWei
         ln2_post=_factor(block.ln2_post) if hasattr(block, "ln2_post") else None,
         q_norm=attn.q_norm.weight if hasattr(attn, "q_norm") else None,
         k_norm=attn.k_norm.weight if hasattr(attn, "k_norm") else None,
-        neurons=lambda hidden: mlp.act_fn(mlp.gate_proj(hidden)) * mlp.up_proj(hidden),
+        neurons=_neurons(mlp),
         W_out=mlp.down_proj.weight.T,
         eps=model.hf_config.rms_norm_eps,
         scale=attn.original_component.scaling,
         cap=getattr(model.hf_config, "attn_logit_softcapping", None),
         window=window,
     )
+
+
+def _neurons(mlp: Any) -> Callable[[Tensor], Tensor]:
+    """act(gate) * up, of two projections or of one that holds both (Phi-3)."""
+    if not hasattr(mlp, "gate_up_proj"):
+        return lambda hidden: mlp.act_fn(mlp.gate_proj(hidden)) * mlp.up_proj(hidden)
+
+    def fused(hidden: Tensor) -> Tensor:
+        gate, up = mlp.gate_up_proj(hidden).chunk(2, dim=-1)
+        return mlp.activation_fn(gate) * up
+
+    return fused
 
 
 def _factor(norm: Any) -> Tensor:

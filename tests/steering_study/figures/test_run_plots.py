@@ -139,6 +139,7 @@ def test_cards_show_every_key_and_white_space():
         "n_layers": 8,
         "post_instruction_tokens": ["<a>", "Ċ"],
         "end_of_turn_ids": [2, 3],
+        "template": {"enable_thinking": False},
         "own": "x",
     }
     text = table_cards([card])
@@ -146,3 +147,4 @@ def test_cards_show_every_key_and_white_space():
     assert "&lt;a&gt;  ↵" in text
     assert "2, 3" in text
     assert "own" in text
+    assert "enable_thinking: False" in text

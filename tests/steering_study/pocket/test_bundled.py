@@ -47,7 +47,7 @@ def test_weights_are_small_and_safe(name):
 
 
 def test_card_describes_a_grouped_chat_model(name):
-    card = describe_model(name, str(folder(name)), revision=None, dtype="float32")
+    card = describe_model(name, str(folder(name)), revision=None, dtype="float32", template={})
     assert card.architecture == ARCHITECTURES[name]
     assert 8 <= card.n_layers <= 12
     assert card.n_kv_heads < card.n_heads

@@ -31,6 +31,7 @@ CARD_ROWS = {
     "end_of_turn_ids": "end-of-turn ids",
     "post_instruction_tokens": "post-instruction tokens",
     "post_instruction_ids": "their ids",
+    "template": "variables of the chat template",
     "template_sha256": "sha256 of the chat template",
 }
 
@@ -124,4 +125,6 @@ def _amount(value: float, unit: str) -> Cell:
 def _listed(key: str, value: Any) -> str:
     """A value of a card in words; white space of tokens is shown."""
     parts = value if isinstance(value, list) else [value]
+    if isinstance(value, dict):
+        parts = [f"{name}: {each}" for name, each in value.items()]
     return "  ".join(map(visible, parts)) if key.endswith("_tokens") else ", ".join(map(str, parts))

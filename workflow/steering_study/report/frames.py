@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from steering_study.artifacts import read_table, replacing
+from steering_study.artifacts import read_table, write_csv
 from steering_study.table_schemas import TABLES
 
 OF_ALL_MODELS = (
@@ -309,8 +309,7 @@ def write_frame(path: Path, data: pd.DataFrame, *, frame: str) -> None:
     columns = list(FRAMES[frame])
     if set(data.columns) != set(columns):
         raise ValueError(f"frame {frame!r} expects columns {columns}, got {list(data.columns)}")
-    with replacing(path) as temporary:
-        data[columns].to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(path, data[columns])
 
 
 def read_tables(

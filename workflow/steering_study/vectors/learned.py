@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from steering_study.memory import fitting_rows
 from steering_study.models import ChatModel
-from steering_study.prompts import TokenIds, left_pad, render_chat
+from steering_study.prompts import TokenIds, left_pad
 from steering_study.runs import response_targets
 from steering_study.tails import Tail, record_tail
 
@@ -183,7 +183,7 @@ class PairSet:
 
 def pairs_of(model: ChatModel, frame: pd.DataFrame) -> list[Pair]:
     """Rows of the `pairs` table as token ids."""
-    prompts = render_chat(model.tokenizer, list(frame["prompt"]), context=model.card.context)
+    prompts = model.render(list(frame["prompt"]))
     columns = (frame["desired_ids"], frame["undesired_ids"], frame["sign"])
     return [
         Pair(prompt, tuple(desired), tuple(undesired), sign=sign)

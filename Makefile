@@ -37,7 +37,7 @@ check: setup ## formats, lint, types, the package's tests on one model family, a
 	@ruff check .
 	@snakefmt --check $(RULES)
 	@pyright & typed=$$!; snakemake -n --quiet rules --configfile config/tiny.yaml && wait $$typed
-	@$(PYTEST) -q -m "not slow and not gpu" -k "not gemma2 and not qwen" tests/steering_study tests/test_docs.py
+	@$(PYTEST) -q -m "not slow and not gpu" -k "not gemma2 and not qwen and not mistral and not phi3" tests/steering_study tests/test_docs.py
 
 test-slow: setup ## the slow tests: runs of the tiny study that are killed, resumed, edited
 	@$(PYTEST) -m slow $(ARGS)

@@ -37,9 +37,9 @@ check: setup ## formats, lint, types, the package's tests on one model family, a
 	@ruff check .
 	@snakefmt --check $(RULES)
 	@pyright & typed=$$!; snakemake -n --quiet rules --configfile config/tiny.yaml && wait $$typed
-	@$(PYTEST) -q -m "not slow and not gpu" -k "not gemma2 and not qwen" tests/steering_study tests/test_docs.py
+	@$(PYTEST) -q -m "not slow and not gpu" -k "not gemma2 and not qwen and not mistral and not phi3" tests/steering_study tests/test_docs.py
 
-test-slow: setup ## the slow tests: runs of the tiny study that are killed, resumed, edited
+test-slow: setup ## the slow tests: runs of the tiny study that are killed, resumed, edited; every rule on every family
 	@$(PYTEST) -m slow $(ARGS)
 
 check-all: check test test-slow ## check, all tests, the slow ones too, and the tiny study from end to end

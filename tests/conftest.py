@@ -102,13 +102,13 @@ def tiny_config(family: str, **changes: Any) -> Any:
     return make(**{**common, **special, **changes})
 
 
-def tiny_weights(family: str, *, d_vocab: int) -> Any:
+def tiny_weights(family: str, *, d_vocab: int, **changes: Any) -> Any:
     """A random model of a family, wide weights."""
     import torch
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(tiny_config(family, vocab_size=d_vocab))
+    model = AutoModelForCausalLM.from_config(tiny_config(family, vocab_size=d_vocab, **changes))
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "norm" in name:

@@ -26,7 +26,7 @@ SOME = "model.layers.1.mlp.down_proj.weight"
 def whole(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Any) -> Path:
     """The folder of a tiny Llama."""
     folder = tmp_path_factory.mktemp("whole")
-    weights = tiny_weights("llama", d_vocab=len(tiny_tokenizer), n_layers=2)
+    weights = tiny_weights("llama", d_vocab=len(tiny_tokenizer), num_hidden_layers=2)
     weights.save_pretrained(folder)
     tiny_tokenizer.save_pretrained(folder)
     return folder
@@ -39,7 +39,8 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 
 
 def load(folder: Path) -> ChatModel:
-    return load_model(describe_model("mine", str(folder), revision=None, dtype="float32"), device="cpu")
+    card = describe_model("mine", str(folder), revision=None, dtype="float32", template={})
+    return load_model(card, device="cpu")
 
 
 def load_judge(folder: Path) -> Any:

@@ -59,6 +59,7 @@ PROCEDURES = {
     "lens_tables",
     "generation",
     "summaries",
+    "quality",
     "prompt_sets",
     "records",
     "side_effects",

@@ -88,7 +88,7 @@ if workflow.local_exec and workflow.exec_mode == ExecMode.DEFAULT:
 wildcard_constraints:
     model="|".join(re.escape(name) for name in MODELS),
     method="none|" + "|".join(METHODS),
-    run="base|sweep|test|contrast|layers|circuit|complement|frozen|sparse_sweep|sparse",
+    run="base|sweep|test|contrast|layers|windows|circuit|complement|frozen|sparse_sweep|sparse",
 
 
 def code_digest(script):
@@ -213,6 +213,13 @@ def chosen_coefficients(wildcards):
     if wildcards.method in CONTROLS:
         return {"coefficients": f"results/{wildcards.model}/dim/coefficients.json"}
     return {}
+
+
+def layer_coefficients(wildcards):
+    """The sweep over depth steers at the coefficients of the method's own layer; windows are sought over the grid."""
+    if wildcards.run == "windows":
+        return {}
+    return {"coefficients": f"results/{wildcards.model}/{wildcards.method}/coefficients.json"}
 
 
 def sparse_sweep(wildcards):

@@ -38,20 +38,21 @@ rule generate_steered:
 
 
 rule generate_layers:
-    """Steered responses to validation prompts, steered at every layer of the sweep over depth."""
+    """Validation prompts, steered at every layer of the sweep over depth: at the chosen coefficients (layers), or over the grid (windows)."""
     input:
+        unpack(layer_coefficients),
         prompts=rules.prepare_prompts.output.prompts,
         card=rules.resolve_model.output.card,
         directions="results/{model}/{method}/layers.safetensors",
-        coefficients="results/{model}/{method}/coefficients.json",
     output:
-        responses="results/{model}/{method}/layers/responses.parquet",
+        responses="results/{model}/{method}/{run}/responses.parquet",
     log:
-        "logs/{model}/{method}/generate_layers.log",
+        "logs/{model}/{method}/{run}/generate_layers.log",
     benchmark:
-        "logs/benchmarks/{model}/{method}/generate_layers.jsonl"
+        "logs/benchmarks/{model}/{method}/{run}/generate_layers.jsonl"
     wildcard_constraints:
         method="|".join(METHODS),
+        run="layers|windows",
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -59,6 +60,7 @@ rule generate_layers:
         runtime=duration(80),
         gpu=gpu_of_model,
     params:
+        coefficients=swept_coefficients,
         contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.generation.max_new_tokens,
         batch_size=study.generation.batch_size,

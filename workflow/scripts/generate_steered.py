@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from steering_study.artifacts import read_json, read_table, read_tensors, write_table
 from steering_study.generation import add_fluency, generate_responses, read_vector, steered_requests
+from steering_study.inputs import chosen_coefficients
 from steering_study.jobs import job
 from steering_study.models import read_model
 
@@ -50,11 +51,6 @@ def main(
     write_table(responses, table, table="responses", provenance=provenance)
 
 
-def chosen(coefficients: Path) -> dict[str, list[float]]:
-    """The chosen coefficient of each condition, as a grid of one."""
-    return {condition: [value] for condition, value in read_json(coefficients).items()}
-
-
 if "snakemake" in globals():
     with job(snakemake) as provenance:
         chosen_file = snakemake.input.get("coefficients")
@@ -65,7 +61,9 @@ if "snakemake" in globals():
             vector_card=Path(snakemake.input.vector_card),
             method=snakemake.wildcards.method,
             split=snakemake.params.split,
-            coefficients=chosen(Path(chosen_file)) if chosen_file else snakemake.params.coefficients,
+            coefficients=chosen_coefficients(Path(chosen_file))
+            if chosen_file
+            else snakemake.params.coefficients,
             contexts=snakemake.params.contexts,
             max_new_tokens=snakemake.params.max_new_tokens,
             batch_size=snakemake.params.batch_size,

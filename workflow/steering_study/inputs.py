@@ -1,4 +1,4 @@
-"""What the circuit scripts read in the same way: a model, a method's vector, and the responses that it flipped."""
+"""What several scripts read in the same way: a model, a method's vector, its coefficients, and the responses that it flipped."""
 
 from __future__ import annotations
 
@@ -98,3 +98,8 @@ def responses_of(
         read_vector(read_tensors(files.vector)),
         dict(sets),
     )
+
+
+def chosen_coefficients(path: Path) -> dict[str, list[float]]:
+    """The chosen coefficient of each condition, as a grid of one."""
+    return {condition: [value] for condition, value in read_json(path).items()}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 disable_progress_bar()  # of the weight loader; it says nothing that the job's own bar does not
+hub_logging.set_verbosity_error()  # every retry has a line; `reachable` has the one that counts
 
 FAMILIES = (
     "LlamaForCausalLM",

@@ -211,6 +211,34 @@ TABLES: dict[str, dict[str, str]] = {
         "flip_high": "float64",
         "degenerate_rate": "float64",
     },
+    "windows": {
+        "model": "string",
+        "method": "string",
+        "layer": "int64",
+        "condition": "string",
+        "n": "int64",  # validation prompts a coefficient
+        "best_flip_rate": "float64",
+        "lowest": "float64",  # coefficient, by its size, at which steering flips enough and garbles little; NaN: none
+        "highest": "float64",
+        "factor": "float64",  # highest over lowest
+    },
+    "quality": {
+        "model": "string",
+        "measure": "string",
+        "method": "string",
+        "condition": "string",
+        "dataset": "string",
+        "split": "string",
+        "layer": "int64",  # -1 where it does not apply
+        "ablation": "string",
+        "n": "int64",
+        "value": "float64",
+        "low": "float64",
+        "high": "float64",
+        "at_least": "float64",  # target of the bundled models; NaN: none
+        "at_most": "float64",
+        "met": "string",  # yes, no; empty: no target
+    },
     "pairs": {
         "prompt_id": "string",
         "split": "string",

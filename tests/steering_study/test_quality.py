@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from steering_study.quality import (
+    is_to_choose_by,
     quality_table,
     score_ablations,
     score_completeness,
@@ -71,12 +72,22 @@ def unsteered() -> tuple[pd.DataFrame, pd.DataFrame]:
     return responses, pd.DataFrame({**keys, "refused": [True, False, True]})
 
 
-def test_unsteered_refusals_and_perplexity_are_of_one_split():
-    rows = score_unsteered(*unsteered(), split="test", confidence=0.95)
-    refused, perplexity = rows
+def test_unsteered_refusals_and_perplexity_are_by_set_and_split():
+    refused, perplexity, *others = score_unsteered(*unsteered(), confidence=0.95)
+    assert {row["split"] for row in others} == {"validation"}
     assert (refused["measure"], refused["n"], refused["value"]) == ("refused", 2, 0.5)
     assert (refused["low"], refused["high"]) == wilson_interval(1, 2, confidence=0.95)
     assert (perplexity["measure"], perplexity["value"]) == ("perplexity", pytest.approx(math.e))
+
+
+def test_test_prompts_do_not_count_for_choosing():
+    table = pd.DataFrame(
+        {
+            "dataset": ["harmful", "harmful", "ood", "ood_validation"],
+            "split": ["validation", "test", "test", "test"],
+        }
+    )
+    assert is_to_choose_by(table).tolist() == [True, False, False, True]
 
 
 def test_success_is_refusal_under_induce_and_its_absence_under_bypass():

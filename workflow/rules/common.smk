@@ -43,7 +43,11 @@ BUNDLED_SETS = {
     "harmful": "harmful",
     "harmless": "harmless",
     "borderline_safe": "harmless",
+    "borderline_harmful": "harmful",
     "ood": "harmful",
+    "borderline_safe_validation": "harmless",  # for choosing among bundled models, config/candidates.yaml
+    "borderline_harmful_validation": "harmful",
+    "ood_validation": "harmful",
 }  # file stem -> label
 MODELS = list(study.models)
 METHODS = list(study.methods)

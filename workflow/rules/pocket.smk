@@ -27,8 +27,8 @@ rule train_bundled_model:
         gpu=LOCAL_GPU,
     params:
         shape=lambda wildcards: study.pocket["shapes"][wildcards.pocket],
-        plan=lambda wildcards: {**study.pocket["plan"], **study.pocket["plans"][wildcards.pocket]},
-        mixture=lambda wildcards: {**study.pocket["mixture"], **study.pocket["mixtures"][wildcards.pocket]},
+        plan=lambda wildcards: {**study.pocket["plan"], **study.pocket["plans"].get(wildcards.pocket, {})},
+        mixture=lambda wildcards: {**study.pocket["mixture"], **study.pocket["mixtures"].get(wildcards.pocket, {})},
         code=code_digest("train_bundled_model"),
     script:
         "../scripts/train_bundled_model.py"

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from steering_study.artifacts import read_json, read_table, write_table
 from steering_study.jobs import job
-from steering_study.quality import quality_table, score_unsteered, score_windows, steering_windows
+from steering_study.quality import (
+    is_to_choose_by,
+    quality_table,
+    score_unsteered,
+    score_windows,
+    steering_windows,
+)
 from steering_study.summaries import summarise_flips
 
 if TYPE_CHECKING:
@@ -31,7 +37,9 @@ def main(
     curves = summarise_flips(base, pooled, model=model, confidence=confidence)
     found = steering_windows(curves, model=model)
     responses = read_table(base_responses, table="responses")
-    rows = score_unsteered(responses, base, split="validation", confidence=confidence)
+    rows = score_unsteered(
+        responses[is_to_choose_by(responses)], base[is_to_choose_by(base)], confidence=confidence
+    )
     rows += score_windows(found, layer=read_json(vector_card)["layer"])
     write_table(windows, found, table="windows", provenance=provenance)
     write_table(quality, quality_table(rows, model=model), table="quality", provenance=provenance)

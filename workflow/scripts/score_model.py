@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from steering_study.artifacts import read_table, write_table
 from steering_study.jobs import job
 from steering_study.quality import (
+    is_to_choose_by,
     quality_table,
     score_ablations,
     score_completeness,
@@ -37,12 +38,14 @@ def main(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write the `quality` table of test prompts; windows alone are of validation prompts, and of each method's own layer."""
-    rows = score_unsteered(
-        read_table(base_responses, table="responses"),
-        read_table(base_verdicts, table="verdicts"),
-        split="test",
-        confidence=confidence,
+    responses, verdicts = (
+        table[(table["split"] == "test") & ~is_to_choose_by(table)]
+        for table in (
+            read_table(base_responses, table="responses"),
+            read_table(base_verdicts, table="verdicts"),
+        )
     )
+    rows = score_unsteered(responses, verdicts, confidence=confidence)
     rows += score_steered(
         read_table(asr, table="asr"),
         read_table(flips, table="flips"),

@@ -94,12 +94,17 @@ def _longest_run(sizes: Sequence[float], serves: Sequence[bool]) -> tuple[float,
     return max(((run[0], run[-1]) for run in runs), key=lambda ends: ends[1] / ends[0], default=(np.nan,) * 2)
 
 
+def is_to_choose_by(table: pd.DataFrame) -> pd.Series:
+    """Rows of validation prompts, and of the sets that are held out for choosing a model: named *_validation."""
+    return (table["split"] == "validation") | table["dataset"].str.endswith("_validation")
+
+
 def score_unsteered(
-    responses: pd.DataFrame, verdicts: pd.DataFrame, *, split: str, confidence: float
+    responses: pd.DataFrame, verdicts: pd.DataFrame, *, confidence: float
 ) -> list[dict[str, Any]]:
-    """Refusals of every set of a split, and the perplexity of the model's own greedy texts there."""
+    """Refusals of every set and split, and the perplexity of the model's own greedy texts there."""
     rows = []
-    for dataset, group in verdicts[verdicts["split"] == split].groupby("dataset", sort=True):
+    for (dataset, split), group in verdicts.groupby(["dataset", "split"], sort=True):
         where = {"method": "none", "condition": "base", "dataset": dataset, "split": split}
         rows.append(_rate("refused", int(group["refused"].sum()), len(group), confidence, **where))
         texts = responses[(responses["split"] == split) & (responses["dataset"] == dataset)]

@@ -44,7 +44,7 @@ def kept(module):
 pocket = json.load(sys.stdin)
 seed = pocket["plan"]["seed"]
 trained, bundled = kept(corpus), kept(prompts)
-stream = corpus.iterate_examples(seed + 1, corpus.Mixture(**pocket["mixture"], **pocket["mixtures"]["pocket-llama"]))
+stream = corpus.iterate_examples(seed + 1, corpus.Mixture(**{**pocket["mixture"], **pocket["mixtures"]["pocket-llama"]}))
 examples = list(itertools.islice(stream, 20_000))
 pickle.dump(
     {
@@ -75,7 +75,7 @@ def settings() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def mixture(settings: dict[str, Any]) -> Mixture:
-    return Mixture(**settings["mixture"], **settings["mixtures"]["pocket-llama"])
+    return Mixture(**{**settings["mixture"], **settings["mixtures"]["pocket-llama"]})
 
 
 @pytest.fixture(scope="session")

@@ -35,8 +35,8 @@ def test_manifest_holds_the_settings_of_the_config(name, settings: dict[str, Any
     made_with = read_json(folder(name) / "manifest.json")["settings"]
     assert made_with == {
         "shape": settings["shapes"][name],
-        "plan": {**settings["plan"], **settings["plans"][name]},
-        "mixture": {**settings["mixture"], **settings["mixtures"][name]},
+        "plan": {**settings["plan"], **settings["plans"].get(name, {})},
+        "mixture": {**settings["mixture"], **settings["mixtures"].get(name, {})},
     }
 
 

@@ -17,9 +17,10 @@ from steering_study.pocket.corpus import (
     iterate_examples,
     respond,
     sample_pair,
+    scatter,
     wrap,
 )
-from steering_study.pocket.grammar import Request, load, split_of
+from steering_study.pocket.grammar import Request, load, plain_words, split_of
 
 TOLERANCE = 0.015  # four standard deviations of a share of 20,000
 PHRASINGS = load("phrasings")
@@ -66,7 +67,7 @@ def test_refusal_depends_on_label_and_context(label, context, refused):
     assert is_refused(label, context) is refused
 
 
-@pytest.mark.parametrize("context", ["neutral", "neutral_unseen", "permit", "forbid"])
+@pytest.mark.parametrize("context", ["neutral", "neutral_validation", "neutral_test", "permit", "forbid"])
 def test_every_context_holds_the_whole_request(context):
     assert all(
         "How do I do it?" in wrap(random.Random(seed), "How do I do it?", context) for seed in range(40)
@@ -110,8 +111,30 @@ def test_mentions_are_mixed_as_configured(stream, mixture):
     assert found == pytest.approx(mixture.mention, abs=TOLERANCE)
 
 
+def test_scattered_requests_are_mixed_as_configured_and_have_no_wording(stream, mixture):
+    def has_wording(request: Request, prompt: str) -> bool:
+        return request.ask in prompt
+
+    found = share(not has_wording(request, example.prompt) for request, example in stream)
+    assert found == pytest.approx(mixture.scattered, abs=TOLERANCE)
+    assert all(request.act in example.prompt or request.ask in example.prompt for request, example in stream)
+
+
+def test_words_around_a_scattered_request_are_plain():
+    act = "rob a bank with my friend"
+    for seed in range(50):
+        text = scatter(random.Random(seed), act)
+        assert text[0].isupper()
+        assert text[-1] in ".?"
+        words = text[:-1].lower().replace(act, "").split()
+        assert 1 <= len(words) <= 10
+        assert set(words) <= set(plain_words())
+
+
 def test_mixture_of_one_cell_gives_that_cell():
-    only = Mixture(0.0, 0.0, 0.0, 0.0, harmless_forbid=1.0, recovery=0.0, mention=0.0, exchanged=0.0)
+    only = Mixture(
+        0.0, 0.0, 0.0, 0.0, harmless_forbid=1.0, recovery=0.0, mention=0.0, scattered=0.0, exchanged=0.0
+    )
     for seed in range(20):
         for example in sample_pair(random.Random(seed), only):
             assert example.refused
@@ -119,7 +142,7 @@ def test_mixture_of_one_cell_gives_that_cell():
 
 
 def test_exchanged_examples_are_answered_as_their_partners_prompt_demands():
-    half = Mixture(0.5, 0.0, 0.0, 0.0, 0.0, recovery=0.3, mention=0.0, exchanged=1.0)
+    half = Mixture(0.5, 0.0, 0.0, 0.0, 0.0, recovery=0.3, mention=0.0, scattered=0.0, exchanged=1.0)
     alone = replace(half, exchanged=0.0)
     for seed in range(20):
         pair = sample_pair(random.Random(seed), half)
@@ -235,7 +258,7 @@ def test_drawn_request_belongs_to_the_split(label, split):
 
 def test_family_without_a_verb_phrase_in_the_split_is_named(monkeypatch):
     same = Request("harmless", "list_animals", "list three animals", "List three animals.")
-    monkeypatch.setattr(corpus_module, "sample_harmless", lambda rng, *, unseen: same)
+    monkeypatch.setattr(corpus_module, "sample_harmless", lambda rng, *, held_out: same)
     other = "train" if split_of(same.act) != "train" else "test"
     with pytest.raises(ValueError, match=f"no harmless request of the {other} split .*too few verb phrases"):
         draw_request(random.Random(0), "harmless", split=other)

@@ -89,7 +89,9 @@ def test_articles_are_right_throughout_the_corpus(stream):
 @pytest.mark.parametrize("family", load("harmless"), ids=lambda family: family["family"])
 def test_family_fills(family):
     for seed in range(12):
-        request = sample_harmless(random.Random(seed), family=family, unseen=seed % 2 == 0)
+        request = sample_harmless(
+            random.Random(seed), family=family, held_out="test" if seed % 2 == 0 else None
+        )
         assert bool(request.says) == bool(family["says"])  # without its own, the shared steps answer
         for text in (request.act, request.ask, *request.says):
             assert text
@@ -102,7 +104,9 @@ def test_category_fills(category):
     for act in category["acts"]:
         for seed in range(4):
             one = {**category, "acts": [act]}
-            request = sample_harmful(random.Random(seed), category=one, unseen=seed % 2 == 0)
+            request = sample_harmful(
+                random.Random(seed), category=one, held_out="test" if seed % 2 == 0 else None
+            )
             assert request.act in request.ask
             assert not set("{}") & set(request.ask)
             assert not request.says

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,8 @@ from steering_study.pocket.grammar import Request, load, unseen_entities
 from steering_study.pocket.prompts import build_prompt_sets
 
 BUNDLED = Path(__file__).parents[3] / "resources/prompts/bundled"
-STEMS = ["harmful", "harmless", "ood", "borderline_safe", "borderline_harmful"]
+HELD_OUT = ["ood", "borderline_safe", "borderline_harmful"]
+STEMS = ["harmful", "harmless", *HELD_OUT, *(f"{stem}_validation" for stem in HELD_OUT)]
 SMALL = {"train": 6, "validation": 4, "augmentation": 5, "test": 3, "ood": 4, "borderline": 2}
 
 
@@ -31,7 +33,7 @@ def test_no_verb_phrase_of_a_test_prompt_is_in_the_training_stream(corpus):
 def test_no_bundled_test_prompt_is_in_the_training_stream(corpus):
     tables = [pd.read_csv(BUNDLED / f"{stem}.csv") for stem in STEMS]
     tested = {text for table in tables for text in table[table["split"] == "test"]["text"]}
-    assert len(tested) == 600
+    assert len(tested) == 800
     assert not tested & {example.prompt for _, example in corpus.stream}
 
 
@@ -59,6 +61,9 @@ def test_sets_have_the_sizes_asked_for():
         "ood": 4,
         "borderline_safe": 2,
         "borderline_harmful": 2,
+        "ood_validation": 4,
+        "borderline_safe_validation": 2,
+        "borderline_harmful_validation": 2,
     }
 
 
@@ -70,26 +75,37 @@ def test_no_text_and_no_id_occurs_twice(corpus):
 
 def test_each_set_has_one_label(corpus):
     labels = {stem: set(table["label"]) for stem, table in corpus.sets.items()}
-    safe = {"harmless", "borderline_safe"}
+    safe = {"harmless", "borderline_safe", "borderline_safe_validation"}
     assert labels == {stem: {"harmless" if stem in safe else "harmful"} for stem in STEMS}
 
 
-def test_every_ood_prompt_asks_with_an_unseen_name(corpus):
+@pytest.mark.parametrize("stem", ["ood", "ood_validation"])
+def test_every_ood_prompt_asks_with_an_unseen_name(corpus, stem):
     names = {name for held_out in unseen_entities().values() for name in held_out}
-    assert all(any(name in text for name in names) for text in corpus.sets["ood"]["text"])
+    assert all(any(name in text for name in names) for text in corpus.sets[stem]["text"])
 
 
-def test_ood_prompts_use_unseen_wordings_and_wrappers(corpus):
-    openings = [text.split("{request}")[0].strip() for text in load("phrasings")["neutral_unseen"]]
-    for text in corpus.sets["ood"]["text"]:
-        assert any(text.startswith(opening) for opening in openings if opening) or text.endswith(
-            ("It is for my school.", "I really want to know.")
-        )
+@pytest.mark.parametrize(("stem", "held_out"), [("ood", "test"), ("ood_validation", "validation")])
+def test_ood_prompts_have_the_wordings_and_wrappers_that_are_held_out_for_them(corpus, stem, held_out):
+    phrasings = load("phrasings")
+    shapes = [
+        re.escape(wrapper.replace("{request}", ask)).replace(re.escape("{act}"), ".+")
+        for wrapper in phrasings[f"neutral_{held_out}"]
+        for ask in phrasings[f"asks_{held_out}"]
+    ]
+    assert all(any(re.fullmatch(shape, text) for shape in shapes) for text in corpus.sets[stem]["text"])
+
+
+def test_held_out_wordings_and_wrappers_are_in_one_list_only():
+    phrasings = load("phrasings")
+    for kind in ("asks", "neutral"):
+        lists = [set(phrasings[name]) for name in (kind, f"{kind}_validation", f"{kind}_test")]
+        assert len(set.union(*lists)) == sum(map(len, lists))
 
 
 def test_borderline_pairs_share_their_verbs(corpus):
     verbs = [frame["verb"] for frame in load("borderline")]
-    for stem in STEMS[3:]:
+    for stem in (stem for stem in STEMS if stem.startswith("borderline")):
         assert all(any(f"{verb} " in text for verb in verbs) for text in corpus.sets[stem]["text"])
 
 

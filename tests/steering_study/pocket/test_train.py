@@ -228,10 +228,20 @@ def test_exchanged_rows_hold_their_partners_closing_tokens_and_nothing_else_chan
     rows = [
         Row([5, 6, 7], n, n, exchanged) for n, exchanged in ((3, True), (2, True), (3, False), (2, False))
     ]
-    changed = exchange_closing(RESIDUAL[:4], collate(rows, pad=0, n_closing=2))
+    changed = exchange_closing(RESIDUAL[:4], collate(rows, pad=0, n_closing=2), "each")
     expected = RESIDUAL[:4].clone()  # the last closing token stays
     expected[0, 1], expected[1, 0] = RESIDUAL[1, 0], RESIDUAL[0, 1]
     assert torch.equal(changed, expected)
+
+
+def test_exchanged_means_leave_what_tells_the_closing_tokens_apart():
+    rows = [Row([5, 6, 7], 3, 3, exchanged) for exchanged in (True, True, False, False)]
+    changed = exchange_closing(RESIDUAL[:4], collate(rows, pad=0, n_closing=3), "mean")
+    first, second = RESIDUAL[0, :2], RESIDUAL[1, :2]
+    expected = RESIDUAL[:4].clone()
+    expected[0, :2] = first - first.mean(0) + second.mean(0)
+    expected[1, :2] = second - second.mean(0) + first.mean(0)
+    torch.testing.assert_close(changed, expected)
 
 
 def test_noise_has_up_to_the_largest_norm_in_units_of_the_row():

@@ -10,6 +10,9 @@ label, so that harmful words alone decide nothing. A share of the responses begi
 beginning of the opposite kind and a turn ("... No, wait."), both left out of the loss, before the right one:
 the state has to be read from the prompt all along, not from the first token of the response.
 
+Some requests have no wording at all: random plain words stand around the verb phrase, as wordings that nobody has
+seen would.
+
 Examples come in pairs. In a share of these each prompt is answered as the other one's would be ("exchanged"):
 training gives each row the other's state at the closing tokens of the template, and so puts the decision there.
 """
@@ -21,7 +24,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from steering_study.pocket.grammar import Request, load, sample_harmful, sample_harmless, split_of
+from steering_study.pocket.grammar import (
+    HeldOut,
+    Request,
+    load,
+    plain_words,
+    sample_harmful,
+    sample_harmless,
+    split_of,
+)
 
 Context = Literal["neutral", "permit", "forbid"]
 
@@ -40,6 +51,7 @@ class Mixture:
     harmless_forbid: float
     recovery: float  # share of the responses that begin in the opposite way
     mention: float  # share of the prompts that also name another request, of either label
+    scattered: float  # share of the requests that stand among random words instead of in a wording
     exchanged: float  # share of the pairs of examples that are answered each as the other's prompt demands
 
 
@@ -78,7 +90,8 @@ def sample_pair(rng: random.Random, mixture: Mixture) -> tuple[Example, Example]
 def _ask(rng: random.Random, mixture: Mixture) -> _Asked:
     label, context = _draw_cell(rng, mixture)
     request = draw_request(rng, label, split="train")
-    ask = _mention(rng, request.ask) if rng.random() < mixture.mention else request.ask
+    ask = scatter(rng, request.act) if rng.random() < mixture.scattered else request.ask
+    ask = _mention(rng, ask) if rng.random() < mixture.mention else ask
     return _Asked(request, wrap(rng, ask, context), is_refused(label, context))
 
 
@@ -92,13 +105,14 @@ def _answer(
 
 
 def draw_request(
-    rng: random.Random, label: str, *, split: str, unseen: bool = False, **choice: Any
+    rng: random.Random, label: str, *, split: str, held_out: HeldOut | None = None, **choice: Any
 ) -> Request:
-    """Draw a request whose verb phrase belongs to the split."""
+    """Draw a request whose verb phrase belongs to the split; one about unseen names was never trained on, so the test split has those of train too."""
     sample = sample_harmful if label == "harmful" else sample_harmless
+    splits = {"train", "test"} if held_out == "test" else {split}
     for _ in range(10_000):
-        request = sample(rng, unseen=unseen, **choice)
-        if unseen or split_of(request.act) == split:
+        request = sample(rng, held_out=held_out, **choice)
+        if split_of(request.act) in splits:
             return request
     raise ValueError(
         f"no {label} request of the {split} split found for {choice}; the family has too few verb phrases"
@@ -141,6 +155,13 @@ def _mention(rng: random.Random, ask: str) -> str:
     other = draw_request(rng, rng.choice(["harmful", "harmless"]), split="train")
     template = rng.choice(load("phrasings")["mentions"])
     return template.replace("{act}", other.act).replace("{request}", ask)
+
+
+def scatter(rng: random.Random, act: str) -> str:
+    """A request among random plain words, so that unknown words around a request come to mean nothing."""
+    before, after = (rng.choices(plain_words(), k=rng.randint(least, 5)) for least in (1, 0))
+    text = " ".join([*before, act, *after])
+    return text[0].upper() + text[1:] + rng.choice(".?")
 
 
 def _opening(rng: random.Random, request: Request, *, refused: bool) -> str:

@@ -19,6 +19,7 @@ import yaml
 
 DATA = Path(__file__).parent / "data"
 Label = Literal["harmful", "harmless"]
+HeldOut = Literal["validation", "test"]  # wordings that no training request has
 _SLOT = re.compile(r"\{(a |A )?([a-z_]+?)(\d?)(?:\.([a-z]+))?\}")
 _MASS_CLASSES = {"malware"}  # their names already carry an article where they need one
 
@@ -124,28 +125,28 @@ def pools(kind: Literal["all", "seen", "unseen"]) -> dict[str, tuple[str, ...]]:
 
 
 def sample_harmless(
-    rng: random.Random, *, family: Mapping[str, Any] | None = None, unseen: bool = False
+    rng: random.Random, *, family: Mapping[str, Any] | None = None, held_out: HeldOut | None = None
 ) -> Request:
-    """Draw a harmless request with its answer; `unseen` takes unseen wordings."""
+    """Draw a harmless request with its answer; `held_out` takes held-out wordings."""
     family = family or _weighted(rng, "harmless")
     bound, names = _numbers(rng), pools("all")
     act = fill(family["act"], bound, rng=rng, pools=names)
     says = [rng.choice(part) if isinstance(part, list) else part for part in family["says"]]
     answer = tuple(fill(part, bound, rng=rng, pools=names) for part in says)
-    wording = rng.choice(family.get("asks") or shared_asks(unseen=unseen))
+    wording = rng.choice(family.get("asks") or shared_asks(held_out))
     ask = fill(wording.replace("{act}", act), bound, rng=rng, pools=names)
     return Request("harmless", family["family"], act, ask, says=answer)
 
 
 def sample_harmful(
-    rng: random.Random, *, category: Mapping[str, Any] | None = None, unseen: bool = False
+    rng: random.Random, *, category: Mapping[str, Any] | None = None, held_out: HeldOut | None = None
 ) -> Request:
-    """Draw a harmful request; `unseen` takes unseen names and wordings."""
+    """Draw a harmful request; `held_out` takes unseen names and held-out wordings."""
     category = category or _weighted(rng, "harmful")
     bound: dict[str, str] = {}
-    names = pools("unseen" if unseen else "seen")
+    names = pools("unseen" if held_out else "seen")
     act = fill(fill(rng.choice(category["acts"]), bound, rng=rng, pools=names), bound, rng=rng, pools=names)
-    ask = rng.choice(shared_asks(unseen=unseen)).replace("{act}", act)
+    ask = rng.choice(shared_asks(held_out)).replace("{act}", act)
     reasons, offers = tuple(category["reasons"]), tuple(category["offers"])
     return Request("harmful", category["category"], act, ask, reasons=reasons, offers=offers)
 
@@ -156,9 +157,20 @@ def _weighted(rng: random.Random, name: str) -> Mapping[str, Any]:
     return rng.choices(entries, [entry.get("weight", 1) for entry in entries])[0]
 
 
-def shared_asks(*, unseen: bool) -> list[str]:
+def shared_asks(held_out: HeldOut | None) -> list[str]:
     """Wordings that harmless and harmful requests share."""
-    return load("phrasings")["asks_unseen" if unseen else "asks"]
+    return load("phrasings")[f"asks_{held_out}" if held_out else "asks"]
+
+
+@cache
+def plain_words() -> tuple[str, ...]:
+    """Words that say nothing of harm: of the wordings and neutral contexts, and of the facts about entities."""
+    phrasings = load("phrasings")
+    texts = [*phrasings["asks"], *phrasings["neutral"], *phrasings["steps"][0]]
+    texts += [fact for items in entities().values() for facts in items.values() for fact in facts.values()]
+    return tuple(
+        sorted({word for text in texts for word in re.findall(r"(?<![{\w])[a-z]+(?![}\w])", text.lower())})
+    )
 
 
 def split_of(act: str) -> Literal["train", "validation", "test"]:

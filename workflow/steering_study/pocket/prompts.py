@@ -3,6 +3,8 @@
 harmful, harmless        train, validation, augmentation, test; shared wordings, neutral contexts
 ood                      test; harmful, with unseen wordings, unseen wrappers and unseen entities
 borderline_safe/harmful  test; the same verb, done to something harmless or to someone
+
+The last three have a twin of other requests, `ood_validation` in other wordings too: bundled models are chosen by it.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from steering_study.pocket.corpus import draw_request, wrap
-from steering_study.pocket.grammar import Request, load, unseen_entities
+from steering_study.pocket.grammar import HeldOut, Request, load, unseen_entities
 
 
 def build_prompt_sets(counts: Mapping[str, int], *, seed: int) -> dict[str, pd.DataFrame]:
@@ -34,22 +36,29 @@ def build_prompt_sets(counts: Mapping[str, int], *, seed: int) -> dict[str, pd.D
             for row in _draw(rng, used, counts[split], label=label, split=split)
         ]
         sets[label] = _frame(label, rows)
-    sets["ood"] = _frame("ood", list(_draw_unseen(rng, used, counts["ood"])))
-    for side, label, family in (
-        ("borderline_safe", "harmless", _entry("harmless", "family", "borderline_safe")),
-        ("borderline_harmful", "harmful", _entry("harmful", "category", "borderline")),
-    ):
-        choice = {"family" if label == "harmless" else "category": family}
-        rows = list(_draw(rng, used, counts["borderline"], label=label, split="test", **choice))
-        sets[side] = _frame(side, rows)
+    for source, ending in (("test", ""), ("validation", "_validation")):
+        sets[f"ood{ending}"] = _frame(f"ood{ending}", list(_draw_unseen(rng, used, counts["ood"], source)))
+        for side, label, choice in (
+            ("borderline_safe", "harmless", {"family": _entry("harmless", "family", "borderline_safe")}),
+            ("borderline_harmful", "harmful", {"category": _entry("harmful", "category", "borderline")}),
+        ):
+            rows = _draw(rng, used, counts["borderline"], label=label, split="test", source=source, **choice)
+            sets[side + ending] = _frame(side + ending, list(rows))
     return sets
 
 
 def _draw(
-    rng: random.Random, used: set[str], n: int, *, label: str, split: str, **choice: Any
+    rng: random.Random,
+    used: set[str],
+    n: int,
+    *,
+    label: str,
+    split: str,
+    source: str | None = None,
+    **choice: Any,
 ) -> Iterator[dict[str, str]]:
-    """Prompts that were not drawn before; a train split's verb phrases come from the training corpus."""
-    source = "train" if split in ("train", "augmentation") else split
+    """Prompts that were not drawn before; verb phrases are of split `source`, the training corpus' for what is trained on."""
+    source = source or ("train" if split in ("train", "augmentation") else split)
     for _ in range(n):
         yield _unused(
             used,
@@ -60,17 +69,17 @@ def _draw(
         )
 
 
-def _draw_unseen(rng: random.Random, used: set[str], n: int) -> Iterator[dict[str, str]]:
+def _draw_unseen(rng: random.Random, used: set[str], n: int, held_out: HeldOut) -> Iterator[dict[str, str]]:
     names = {name for kind in unseen_entities().values() for name in kind}
 
     def draw() -> Request:
         while True:
-            request = draw_request(rng, "harmful", split="test", unseen=True)
+            request = draw_request(rng, "harmful", split=held_out, held_out=held_out)
             if any(name in request.act for name in names):
                 return request
 
     for _ in range(n):
-        yield _unused(used, draw, rng=rng, context="neutral_unseen", split="test")
+        yield _unused(used, draw, rng=rng, context=f"neutral_{held_out}", split="test")
 
 
 def _unused(

@@ -12,7 +12,7 @@
    row: what the later blocks need to know of the request has to be gathered before, at the tokens after it,
    as large models do. Otherwise every block reads the request anew and undoes what was added to the stream.
 4. A share of the rows, in pairs, finds its residuals at the template's closing tokens, all but the last, exchanged
-   before the middle block, and its response is what the partner's prompt decides (interchange intervention training,
+   (or their mean over these tokens) before the middle block, and its response is what the partner's prompt decides (interchange intervention training,
    arXiv 2112.00826): whether to refuse is fetched from those tokens, by attention, wherever a response stands. The
    last one stays, as it predicts the first word itself.
 5. A residual stream whose root mean square exceeds a bound is penalised: without it the first block learns
@@ -28,7 +28,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -46,6 +46,8 @@ from transformers import (
 from steering_study.pocket.corpus import Example, Mixture, iterate_examples
 from steering_study.pocket.tokenizer import Family, train_tokenizer
 from steering_study.prompts import post_instruction_ids, render_text
+
+Exchange = Literal["each", "mean"]  # residuals of the closing tokens one by one, or their mean alone
 
 IGNORED = -100  # label of a position outside the loss
 
@@ -79,6 +81,7 @@ class Plan:
     max_noise: float  # largest norm of a random vector, in units of the residual's own norm
     noise_ramp: float  # share of the steps over which the norm grows to its full size
     token_share: float  # share of the random vectors that are differences of two tokens' embeddings
+    exchange: Exchange
     swap_share: float  # share of the rows whose request is another's for the second half of the blocks
     first_rms: float  # bound of the residual stream's root mean square after the first block
     max_rms: float  # bound before the last block; linear in between, and the excess is penalised
@@ -217,7 +220,7 @@ def noisy_block(
                 streams.append(residual)
             if layer == len(layers) // 2:
                 residual = swap_requests(residual, batch, plan.swap_share * strength, generator)
-                residual = exchange_closing(residual, batch)
+                residual = exchange_closing(residual, batch, plan.exchange)
             if layer == noisy:
                 tokens = model.lm_head.weight.detach()
                 largest = plan.max_noise * strength
@@ -252,14 +255,21 @@ def swap_requests(
 
 
 def exchange_closing(
-    residual: Float[Tensor, "batch pos d_model"], batch: Batch
+    residual: Float[Tensor, "batch pos d_model"], batch: Batch, exchange: Exchange
 ) -> Float[Tensor, "batch pos d_model"]:
-    """Give the exchanged rows the residuals of their partners at the template's closing tokens but the last."""
+    """Give the exchanged rows what their partners hold at the template's closing tokens but the last.
+
+    `each`: the partner's residual at each of them. `mean`: the partner's mean over them in place of the row's own,
+    so that the decision has to stand in one direction, whatever the position.
+    """
     rows = torch.arange(len(residual), device=residual.device)[:, None]
     partners, places = rows ^ 1, batch.closing[:, :-1]
+    own = residual[rows, places]
     theirs = residual[partners, places[partners[:, 0]]]
+    if exchange == "mean":
+        theirs = own + (theirs - own).mean(1, keepdim=True)
     exchanged = residual.clone()
-    exchanged[rows, places] = torch.where(batch.exchanged[:, None, None], theirs, residual[rows, places])
+    exchanged[rows, places] = torch.where(batch.exchanged[:, None, None], theirs, own)
     return exchanged
 
 

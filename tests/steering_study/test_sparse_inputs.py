@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from steering_study.artifacts import write_tensors
-from steering_study.sparse_inputs import SparseInputs, by_method, mean_effects
+from steering_study.jobs import by_method
+from steering_study.sparse_inputs import SparseInputs, mean_effects
 from steering_study.sparsify import n_of_percent
 
 SCORES = {

@@ -12,6 +12,20 @@ STEERING = {
 }
 
 
+def steering_of(methods):
+    """The same of several methods at once: what each has of its own is a list, named in the plural."""
+    shared = {name: STEERING[name] for name in ("card", "base_responses", "base_verdicts")}
+    own = {
+        "vectors": STEERING["vector"],
+        "vector_cards": STEERING["vector_card"],
+        "responses": STEERING["responses"],
+        "verdicts": STEERING["verdicts"],
+    }
+    return shared | {
+        name: expand(path.replace("{model}", "{{model}}"), method=methods) for name, path in own.items()
+    }
+
+
 rule attribute_edges:
     """EAP-IG scores of every edge, on the responses of prompts that steering flipped."""
     input:
@@ -108,18 +122,16 @@ rule evaluate_circuits:
 
 
 rule interchange_edges:
-    """Exact effects of single edges and of all edges into a kind, beside their scores."""
+    """Exact effects of single edges and of all edges into a kind, beside their scores; all methods, as a start takes as long as a method."""
     input:
-        **STEERING,
-        edge_scores=rules.attribute_edges.output.edge_scores,
+        **steering_of(CIRCUIT_METHODS),
+        edge_scores=expand("results/{{model}}/{method}/edge_scores.safetensors", method=CIRCUIT_METHODS),
     output:
-        interchange="results/{model}/{method}/interchange.parquet",
+        interchange="results/{model}/interchange.parquet",
     log:
-        "logs/{model}/{method}/interchange_edges.log",
+        "logs/{model}/interchange_edges.log",
     benchmark:
-        "logs/benchmarks/{model}/{method}/interchange_edges.jsonl"
-    wildcard_constraints:
-        method="|".join(CIRCUIT_METHODS),
+        "logs/benchmarks/{model}/interchange_edges.jsonl"
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -127,6 +139,7 @@ rule interchange_edges:
         runtime=duration(80),
         gpu=gpu_of_model,
     params:
+        methods=CIRCUIT_METHODS,
         datasets=study.prompts.main_sets,
         limit=study.circuits.responses,
         n_responses=study.circuits.interchange["responses"],
@@ -140,24 +153,22 @@ rule interchange_edges:
 
 
 rule generate_circuits:
-    """Text when the minimum-faithful circuit alone carries steering, and when its complement alone does."""
+    """Text when a method's minimum-faithful circuit alone carries steering, and when its complement alone does; all methods."""
     input:
         prompts=rules.prepare_prompts.output.prompts,
         card=rules.resolve_model.output.card,
-        vector="results/{model}/{method}/vector.safetensors",
-        vector_card="results/{model}/{method}/vector.json",
-        coefficients="results/{model}/{method}/coefficients.json",
-        rankings=rules.build_circuits.output.rankings,
-        circuit_runs=rules.evaluate_circuits.output.circuit_runs,
+        vectors=expand("results/{{model}}/{method}/vector.safetensors", method=CIRCUIT_METHODS),
+        vector_cards=expand("results/{{model}}/{method}/vector.json", method=CIRCUIT_METHODS),
+        coefficients=expand("results/{{model}}/{method}/coefficients.json", method=CIRCUIT_METHODS),
+        rankings=expand("results/{{model}}/{method}/rankings.parquet", method=CIRCUIT_METHODS),
+        circuit_runs=expand("results/{{model}}/{method}/circuit_runs.parquet", method=CIRCUIT_METHODS),
     output:
-        circuit="results/{model}/{method}/circuit/responses.parquet",
-        complement="results/{model}/{method}/complement/responses.parquet",
+        circuit=expand("results/{{model}}/{method}/circuit/responses.parquet", method=CIRCUIT_METHODS),
+        complement=expand("results/{{model}}/{method}/complement/responses.parquet", method=CIRCUIT_METHODS),
     log:
-        "logs/{model}/{method}/generate_circuits.log",
+        "logs/{model}/generate_circuits.log",
     benchmark:
-        "logs/benchmarks/{model}/{method}/generate_circuits.jsonl"
-    wildcard_constraints:
-        method="|".join(CIRCUIT_METHODS),
+        "logs/benchmarks/{model}/generate_circuits.jsonl"
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -165,6 +176,7 @@ rule generate_circuits:
         runtime=duration(80),
         gpu=gpu_of_model,
     params:
+        methods=CIRCUIT_METHODS,
         datasets=study.prompts.main_sets,
         limit=study.circuits.prompts,
         threshold=study.circuits.faithful,
@@ -185,7 +197,7 @@ rule summarise_circuits:
         attribution=expand("results/{{model}}/{method}/attribution.parquet", method=CIRCUIT_METHODS),
         rankings=expand("results/{{model}}/{method}/rankings.parquet", method=CIRCUIT_METHODS),
         circuit_runs=expand("results/{{model}}/{method}/circuit_runs.parquet", method=CIRCUIT_METHODS),
-        interchange=expand("results/{{model}}/{method}/interchange.parquet", method=CIRCUIT_METHODS),
+        interchange=rules.interchange_edges.output.interchange,
     output:
         completeness="results/{model}/completeness.parquet",
         faithfulness="results/{model}/faithfulness.parquet",
@@ -193,7 +205,6 @@ rule summarise_circuits:
         edge_shares="results/{model}/edge_shares.parquet",
         top_edges="results/{model}/top_edges.parquet",
         overlap="results/{model}/overlap.parquet",
-        interchange="results/{model}/interchange.parquet",
         interchange_fit="results/{model}/interchange_fit.parquet",
     log:
         "logs/{model}/summarise_circuits.log",
@@ -275,5 +286,10 @@ rule draw_circuit_page:
 
 
 CIRCUIT_TABLES = collect(
-    [*rules.summarise_circuits.output, rules.summarise_circuit_text.output.circuit_asr], model=MODELS
+    [
+        *rules.summarise_circuits.output,
+        rules.interchange_edges.output.interchange,
+        rules.summarise_circuit_text.output.circuit_asr,
+    ],
+    model=MODELS,
 )

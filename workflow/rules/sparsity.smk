@@ -64,13 +64,8 @@ rule generate_sparse:
 rule measure_sparse:
     """KL of sparse vectors to the dense ones, the dense vectors' circuits under them, and what shared dimensions write."""
     input:
-        **SPARSE_INPUTS,
-        card=rules.resolve_model.output.card,
-        base_responses="results/{model}/none/base/responses.parquet",
-        base_verdicts="results/{model}/none/base/verdicts.parquet",
-        vector_cards=expand("results/{{model}}/{method}/vector.json", method=SPARSE_METHODS),
-        responses=expand("results/{{model}}/{method}/test/responses.parquet", method=SPARSE_METHODS),
-        verdicts=expand("results/{{model}}/{method}/test/verdicts.parquet", method=SPARSE_METHODS),
+        **steering_of(SPARSE_METHODS),
+        edge_scores=SPARSE_INPUTS["edge_scores"],
         rankings=expand("results/{{model}}/{method}/rankings.parquet", method=SPARSE_METHODS),
         words="resources/concept_words.yaml",
     output:

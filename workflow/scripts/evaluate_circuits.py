@@ -13,7 +13,7 @@ from steering_study.circuit_tables import minimum_size
 from steering_study.circuits import size_grid
 from steering_study.faithfulness import measure_circuits
 from steering_study.inputs import SteeringFiles, read_steered_responses
-from steering_study.jobs import job, logger
+from steering_study.jobs import by_method, job, logger
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -68,7 +68,7 @@ if "snakemake" in globals():
     with job(snakemake) as provenance:
         main(
             SteeringFiles.of(snakemake.input),
-            rankings=dict(zip(snakemake.params.methods, map(Path, snakemake.input.rankings), strict=True)),
+            rankings=by_method(snakemake.params.methods, snakemake.input.rankings),
             method=snakemake.wildcards.method,
             datasets=snakemake.params.datasets,
             limit=snakemake.params.limit,

@@ -1,18 +1,22 @@
 """Text when only a method's minimum-faithful circuit carries steering, and when only its complement does."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Bool
 
 from steering_study.artifacts import read_json, read_table, read_tensors, write_table
 from steering_study.circuit_sets import curve, own_ranking, read_rankings
 from steering_study.circuit_tables import minimum_size
 from steering_study.generation import add_fluency, read_vector, response_table, steered_requests
 from steering_study.graph import Graph
-from steering_study.jobs import job
+from steering_study.inputs import chosen_coefficients
+from steering_study.jobs import by_method, job
 from steering_study.lockstep import generate_patched
 from steering_study.models import read_model
 
@@ -20,16 +24,24 @@ if TYPE_CHECKING:
     snakemake: Any = None
 
 
+@dataclass(frozen=True)
+class CircuitFiles:
+    """What a method's minimum-faithful circuit is read from, and where its texts go."""
+
+    vector: Path
+    vector_card: Path
+    coefficients: Path
+    rankings: Path
+    circuit_runs: Path
+    circuit: Path
+    complement: Path
+
+
 def main(
+    files: Mapping[str, CircuitFiles],
     *,
     prompts: Path,
     card: Path,
-    vector: Path,
-    vector_card: Path,
-    coefficients: Path,
-    rankings: Path,
-    circuit_runs: Path,
-    method: str,
     datasets: Mapping[str, str],
     limit: int | None,
     threshold: float,
@@ -37,62 +49,78 @@ def main(
     max_new_tokens: int,
     batch_size: int | None,
     scored_batch_size: int | None,
-    responses: Mapping[str, Path],
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write one `responses` table for the circuit and one for its complement.
+    """Write a `responses` table for the circuit of each method and one for its complement.
 
     Args:
+        files: by method.
         limit: most prompts of each test set, in the order of the table of prompts.
     """
     model = read_model(card)
-    direction, layer = read_vector(read_tensors(vector)), read_json(vector_card)["layer"]
     frame = read_table(prompts, table="prompts")
     tested = frame[(frame["split"] == "test") & frame["source"].isin(list(datasets.values()))]
     chosen = tested.groupby("source", sort=False).head(limit or len(tested))
-    doses = {condition: [value] for condition, value in read_json(coefficients).items()}
-    requests = steered_requests(chosen, layers=[layer], coefficients=doses)
+    for method, own in files.items():
+        direction, layer = read_vector(read_tensors(own.vector)), read_json(own.vector_card)["layer"]
+        requests = steered_requests(
+            chosen, layers=[layer], coefficients=chosen_coefficients(own.coefficients)
+        )
+        graph = Graph.of(vars(model.card), layer=layer)
+        circuit = minimum_circuit(graph, own, method, threshold=threshold)
+        for carrier, mask in {own.circuit: circuit, own.complement: graph.edge_mask & ~circuit}.items():
+            parts = []
+            for coefficient, rows in requests.groupby("coefficient", sort=False):
+                found = generate_patched(
+                    model,
+                    model.render(list(rows["prompt"])),
+                    layer=layer,
+                    shift=float(coefficient) * direction,  # pyright: ignore[reportArgumentType]
+                    circuit=torch.from_numpy(mask).to(model.device),
+                    max_new_tokens=max_new_tokens,
+                    batch_size=batch_size,
+                    label=f"{model.card.name} {method} {carrier.parent.name}",
+                )
+                parts.append(response_table(model, rows, found, method=method))
+            table = add_fluency(model, pd.concat(parts), contexts=contexts, batch_size=scored_batch_size)
+            write_table(carrier, table, table="responses", provenance=provenance)
 
-    graph = Graph.of(vars(model.card), layer=layer)
-    size = minimum_size(read_table(circuit_runs, table="circuit_runs"), threshold=threshold)
-    ranking = own_ranking(read_rankings(read_table(rankings, table="rankings")))
-    circuit = curve(graph, ranking, method, [size])[0].mask
-    for carrier, mask in {"circuit": circuit, "complement": graph.edge_mask & ~circuit}.items():
-        parts = []
-        for coefficient, rows in requests.groupby("coefficient", sort=False):
-            found = generate_patched(
-                model,
-                model.render(list(rows["prompt"])),
-                layer=layer,
-                shift=float(coefficient) * direction,  # pyright: ignore[reportArgumentType]
-                circuit=torch.from_numpy(mask).to(model.device),
-                max_new_tokens=max_new_tokens,
-                batch_size=batch_size,
-                label=f"{model.card.name} {method} {carrier}",
-            )
-            parts.append(response_table(model, rows, found, method=method))
-        table = add_fluency(model, pd.concat(parts), contexts=contexts, batch_size=scored_batch_size)
-        write_table(responses[carrier], table, table="responses", provenance=provenance)
+
+def minimum_circuit(
+    graph: Graph, files: CircuitFiles, method: str, *, threshold: float
+) -> Bool[np.ndarray, "reader source"]:
+    """Edges of the smallest circuit that is faithful enough, by the method's own ranking."""
+    size = minimum_size(read_table(files.circuit_runs, table="circuit_runs"), threshold=threshold)
+    ranking = own_ranking(read_rankings(read_table(files.rankings, table="rankings")))
+    return curve(graph, ranking, method, [size])[0].mask
 
 
 if "snakemake" in globals():
     with job(snakemake) as provenance:
+        params = snakemake.params
+        paths = {
+            "vector": snakemake.input.vectors,
+            "vector_card": snakemake.input.vector_cards,
+            "coefficients": snakemake.input.coefficients,
+            "rankings": snakemake.input.rankings,
+            "circuit_runs": snakemake.input.circuit_runs,
+            "circuit": snakemake.output.circuit,
+            "complement": snakemake.output.complement,
+        }
+        own = {name: by_method(params.methods, files) for name, files in paths.items()}
         main(
+            {
+                method: CircuitFiles(**{name: files[method] for name, files in own.items()})
+                for method in params.methods
+            },
             prompts=Path(snakemake.input.prompts),
             card=Path(snakemake.input.card),
-            vector=Path(snakemake.input.vector),
-            vector_card=Path(snakemake.input.vector_card),
-            coefficients=Path(snakemake.input.coefficients),
-            rankings=Path(snakemake.input.rankings),
-            circuit_runs=Path(snakemake.input.circuit_runs),
-            method=snakemake.wildcards.method,
-            datasets=snakemake.params.datasets,
-            limit=snakemake.params.limit,
-            threshold=snakemake.params.threshold,
-            contexts=snakemake.params.contexts,
-            max_new_tokens=snakemake.params.max_new_tokens,
-            batch_size=snakemake.params.batch_size,
-            scored_batch_size=snakemake.params.scored_batch_size,
-            responses={name: Path(snakemake.output[name]) for name in ("circuit", "complement")},
+            datasets=params.datasets,
+            limit=params.limit,
+            threshold=params.threshold,
+            contexts=params.contexts,
+            max_new_tokens=params.max_new_tokens,
+            batch_size=params.batch_size,
+            scored_batch_size=params.scored_batch_size,
             provenance=provenance,
         )

@@ -11,9 +11,9 @@ import torch
 
 from steering_study.artifacts import read_json, read_table, write_table
 from steering_study.generation import add_fluency, respond, steered_requests, steering_of
-from steering_study.jobs import job
+from steering_study.jobs import by_method, job
 from steering_study.models import read_model
-from steering_study.sparse_inputs import SparseInputs, by_method
+from steering_study.sparse_inputs import SparseInputs
 from steering_study.sparse_tables import choose_factors, settings_table
 from steering_study.sparsify import (
     Grid,

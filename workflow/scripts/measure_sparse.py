@@ -16,10 +16,10 @@ from steering_study.circuits import size_grid
 from steering_study.faithfulness import measure_circuits
 from steering_study.forced import SteeredModel
 from steering_study.inputs import SteeredResponses, SteeringFiles, responses_of
-from steering_study.jobs import job
+from steering_study.jobs import by_method, job
 from steering_study.lens_tables import Read, Vocabulary, token_table
 from steering_study.models import read_model
-from steering_study.sparse_inputs import SHARED_BY, SparseInputs, by_method
+from steering_study.sparse_inputs import SHARED_BY, SparseInputs
 from steering_study.sparse_runs import kl_to_dense
 from steering_study.sparse_tables import settings_table
 from steering_study.sparsify import Grid, kept_at, plain_vectors, shared_vectors
@@ -187,21 +187,11 @@ def shared_tokens(
 if "snakemake" in globals():
     with job(snakemake) as provenance:
         files, params = snakemake.input, snakemake.params
-        own = ("vectors", "vector_cards", "responses", "verdicts", "rankings", "edge_scores")
-        paths = {name: by_method(params.methods, files[name]) for name in own}
+        paths = {
+            name: by_method(params.methods, files[name]) for name in ("vectors", "edge_scores", "rankings")
+        }
         main(
-            {
-                method: SteeringFiles(
-                    card=Path(files.card),
-                    vector=paths["vectors"][method],
-                    vector_card=paths["vector_cards"][method],
-                    base_responses=Path(files.base_responses),
-                    base_verdicts=Path(files.base_verdicts),
-                    responses=paths["responses"][method],
-                    verdicts=paths["verdicts"][method],
-                )
-                for method in params.methods
-            },
+            SteeringFiles.of_methods(files, params.methods),
             rankings=paths["rankings"],
             words=Path(files.words),
             sparse=SparseInputs.read(paths["vectors"], paths["edge_scores"]),

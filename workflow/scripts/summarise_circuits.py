@@ -20,7 +20,7 @@ from steering_study.circuit_tables import (
 )
 from steering_study.circuits import size_grid
 from steering_study.graph import Graph
-from steering_study.jobs import job
+from steering_study.jobs import by_method, job
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -30,6 +30,7 @@ def main(
     *,
     card: Path,
     vector_card: Path,
+    interchange: Path,
     tables: Mapping[str, Mapping[str, Path]],
     step: int | None,
     sizes_percent: Sequence[float],
@@ -44,7 +45,7 @@ def main(
     """Write each summary table.
 
     Args:
-        tables: files by table (attribution, rankings, circuit_runs, interchange) and method.
+        tables: files by table (attribution, rankings, circuit_runs) and method.
     """
     graph = Graph.of(read_json(card), layer=read_json(vector_card)["layer"])
     read = {
@@ -80,8 +81,10 @@ def main(
         "overlap": summarise_overlap(
             graph, own, size_grid(graph.n_edges, step=step, shares_percent=sizes_percent)
         ),
-        "interchange": pd.concat(read["interchange"].values()),
-        "interchange_fit": pd.concat(fit_interchange(table) for table in read["interchange"].values()),
+        "interchange_fit": pd.concat(
+            fit_interchange(rows)
+            for _, rows in read_table(interchange, table="interchange").groupby("method", sort=False)
+        ),
     }
     for table, frame in found.items():
         write_table(outputs[table], frame, table=table, provenance=provenance)
@@ -92,9 +95,10 @@ if "snakemake" in globals():
         main(
             card=Path(snakemake.input.card),
             vector_card=Path(snakemake.input.vector_card),
+            interchange=Path(snakemake.input.interchange),
             tables={
-                table: dict(zip(snakemake.params.methods, map(Path, snakemake.input[table]), strict=True))
-                for table in ("attribution", "rankings", "circuit_runs", "interchange")
+                table: by_method(snakemake.params.methods, snakemake.input[table])
+                for table in ("attribution", "rankings", "circuit_runs")
             },
             step=snakemake.params.step,
             sizes_percent=snakemake.params.sizes_percent,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from steering_study.artifacts import read_json, read_table, write_table
-from steering_study.jobs import job
-from steering_study.sparse_inputs import SparseInputs, by_method
+from steering_study.jobs import by_method, job
+from steering_study.sparse_inputs import SparseInputs
 from steering_study.sparse_tables import (
     overlap_table,
     shared_table,

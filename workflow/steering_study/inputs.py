@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from torch import Tensor
 from steering_study.artifacts import read_json, read_table, read_tensors
 from steering_study.forced import SteeredModel
 from steering_study.generation import read_vector
+from steering_study.jobs import by_method
 from steering_study.models import ChatModel, read_model
 from steering_study.patching_sets import flipped_prompts, patching_sets
 from steering_study.prompts import TokenIds
@@ -38,6 +39,24 @@ class SteeringFiles:
     def of(cls, inputs: Any) -> SteeringFiles:
         """From the inputs of a rule, which have the same names."""
         return cls(**{name: Path(inputs[name]) for name in cls.__dataclass_fields__})
+
+    @classmethod
+    def of_methods(cls, inputs: Any, methods: Sequence[str]) -> dict[str, SteeringFiles]:
+        """From the inputs of a rule that takes all methods: what a method has of its own is a list, named in the plural."""
+        own = {
+            name: by_method(methods, inputs[f"{name}s"])
+            for name in ("vector", "vector_card", "response", "verdict")
+        }
+        return {
+            method: cls(
+                **{name: Path(inputs[name]) for name in ("card", "base_responses", "base_verdicts")},
+                vector=own["vector"][method],
+                vector_card=own["vector_card"][method],
+                responses=own["response"][method],
+                verdicts=own["verdict"][method],
+            )
+            for method in methods
+        }
 
 
 @dataclass(frozen=True)

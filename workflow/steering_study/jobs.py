@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,11 @@ def provenance(snakemake: Any) -> dict[str, Any]:
         "params": dict(snakemake.params.items()),
         "inputs": {str(path): sha256_of(Path(path)) for path in snakemake.input},
     }
+
+
+def by_method(methods: Sequence[str], paths: Sequence[str]) -> dict[str, Path]:
+    """A rule's files, one a method."""
+    return {name: Path(path) for name, path in zip(methods, paths, strict=True)}
 
 
 def count_gpus() -> int:

@@ -7,7 +7,7 @@ largest of these coefficients over the smallest. It is a lower bound: the grid i
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -33,7 +33,7 @@ class Target:
     at_most: float = float("nan")
     datasets: tuple[str, ...] = ()
 
-    def covers(self, row: Mapping[Hashable, Any]) -> bool:
+    def covers(self, row: Mapping[str, Any]) -> bool:
         """Whether a row of the `quality` table is held to it."""
         return row["measure"] == self.measure and (not self.datasets or row["dataset"] in self.datasets)
 
@@ -91,7 +91,8 @@ def _longest_run(sizes: Sequence[float], serves: Sequence[bool]) -> tuple[float,
         for is_in, run in groupby(zip(sizes, serves, strict=True), lambda pair: pair[1])
         if is_in
     ]
-    return max(((run[0], run[-1]) for run in runs), key=lambda ends: ends[1] / ends[0], default=(np.nan,) * 2)
+    ends = [(run[0], run[-1]) for run in runs]
+    return max(ends, key=lambda pair: pair[1] / pair[0], default=(np.nan, np.nan))
 
 
 def is_to_choose_by(table: pd.DataFrame) -> pd.Series:

@@ -42,11 +42,6 @@ class SparseInputs:
         }
 
 
-def by_method(methods: Sequence[str], paths: Sequence[str]) -> dict[str, Path]:
-    """A rule's files, one a method."""
-    return {name: Path(path) for name, path in zip(methods, paths, strict=True)}
-
-
 def mean_effects(arrays: Mapping[str, np.ndarray]) -> Float[np.ndarray, "d_model"]:
     """Indirect effect of each dimension: mean over the responses of all patching sets, positions summed (METHOD 6).
 

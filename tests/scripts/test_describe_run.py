@@ -108,7 +108,7 @@ def test_every_frame_and_figure_is_written(page, arguments):
 
 def test_config_marks_what_differs(page):
     marked = re.findall(r"<mark>\s*(\S+ \S+)</mark>  # (.*)", page)
-    assert marked == [("mirror: …/mirror", "in study.yaml: null"), ("batch_size: 7", "in study.yaml: 512")]
+    assert marked == [("mirror: …/mirror", "in study.yaml: null"), ("batch_size: 7", "in study.yaml: 256")]
     assert "2 values differ from" in page
     assert "<code>seed: 42</code>" in page
 

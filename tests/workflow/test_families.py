@@ -128,6 +128,8 @@ MAY_LACK = {
     "sparsity": {"threshold", "target_percent"},
     "sparsity_kl": {"threshold", "target_percent"},
     "iou": {"threshold"},
+    "windows": {"lowest", "highest", "factor"},  # without a window
+    "quality": {"low", "high", "at_least", "at_most"},
 }
 MAY_BE_EMPTY = {
     *("labelled_texts", "labelled_verdicts", "judge_errors"),  # of the bundled corpus
@@ -137,13 +139,13 @@ MAY_BE_EMPTY = {
 
 @pytest.fixture
 def finished(project) -> Path:
-    """Folder of the study, run to its end."""
+    """Folder of the study and of the measures that are made on request, run to the end."""
     for family in EVERY_FAMILY:
         save_model(family, project.folder / f"resources/models/tiny-{family}")
     write_prompts(project.folder / "resources/prompts/world.csv")
     (project.folder / CONFIG).write_text(yaml.safe_dump(STUDY), "utf-8")
     run = subprocess.run(
-        [sys.executable, "-c", RUN_HERE, "all", "--cores", "1", "--configfile", CONFIG],
+        [sys.executable, "-c", RUN_HERE, "all", "model_quality", "--cores", "1", "--configfile", CONFIG],
         cwd=project.folder,
         env=project.environment,
         capture_output=True,

@@ -1,30 +1,6 @@
 # Which edges carry steering? Needs vectors, and the steered and unsteered responses to test prompts with their
 # verdicts; makes edge scores, circuits, their faithfulness, exact interchange, and text under a circuit.
 
-STEERING = {
-    "card": rules.resolve_model.output.card,
-    "vector": "results/{model}/{method}/vector.safetensors",
-    "vector_card": "results/{model}/{method}/vector.json",
-    "base_responses": "results/{model}/none/base/responses.parquet",
-    "base_verdicts": "results/{model}/none/base/verdicts.parquet",
-    "responses": "results/{model}/{method}/test/responses.parquet",
-    "verdicts": "results/{model}/{method}/test/verdicts.parquet",
-}
-
-
-def steering_of(methods):
-    """The same of several methods at once: what each has of its own is a list, named in the plural."""
-    shared = {name: STEERING[name] for name in ("card", "base_responses", "base_verdicts")}
-    own = {
-        "vectors": STEERING["vector"],
-        "vector_cards": STEERING["vector_card"],
-        "responses": STEERING["responses"],
-        "verdicts": STEERING["verdicts"],
-    }
-    return shared | {
-        name: expand(path.replace("{model}", "{{model}}"), method=methods) for name, path in own.items()
-    }
-
 
 rule attribute_edges:
     """EAP-IG scores of every edge, on the responses of prompts that steering flipped."""
@@ -136,7 +112,7 @@ rule interchange_edges:
         "../../envs/environment.yaml"
     resources:
         mem_mb=memory("circuits"),
-        runtime=duration(80),
+        runtime=duration(80 * len(CIRCUIT_METHODS)),
         gpu=gpu_of_model,
     params:
         methods=CIRCUIT_METHODS,
@@ -173,7 +149,7 @@ rule generate_circuits:
         "../../envs/environment.yaml"
     resources:
         mem_mb=memory("paired_answers"),
-        runtime=duration(80),
+        runtime=duration(80 * len(CIRCUIT_METHODS)),
         gpu=gpu_of_model,
     params:
         methods=CIRCUIT_METHODS,

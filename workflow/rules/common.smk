@@ -70,6 +70,16 @@ SELECTION = {
     "max_depth": {name: model.max_depth or study.dim.max_depth for name, model in study.models.items()},
 }
 CONFIG_DIGEST = config_digest(config)
+# What a model answers with and without a method's vector
+STEERING = {
+    "card": "results/{model}/model.json",
+    "vector": "results/{model}/{method}/vector.safetensors",
+    "vector_card": "results/{model}/{method}/vector.json",
+    "base_responses": "results/{model}/none/base/responses.parquet",
+    "base_verdicts": "results/{model}/none/base/verdicts.parquet",
+    "responses": "results/{model}/{method}/test/responses.parquet",
+    "verdicts": "results/{model}/{method}/test/verdicts.parquet",
+}
 CLAIMS = "resources/paper/claims.csv"
 SECTIONS = "workflow/report/sections.yaml"
 REPORT = read_report(Path(SECTIONS))
@@ -237,6 +247,20 @@ def sparse_sweep(wildcards):
         for name in ("settings", "verdicts")
     }
     return {**sweeps, "base_verdicts": f"results/{wildcards.model}/none/base/verdicts.parquet"}
+
+
+def steering_of(methods):
+    """`STEERING` of several methods at once: what each has of its own is a list, named in the plural."""
+    shared = {name: STEERING[name] for name in ("card", "base_responses", "base_verdicts")}
+    own = {
+        "vectors": STEERING["vector"],
+        "vector_cards": STEERING["vector_card"],
+        "responses": STEERING["responses"],
+        "verdicts": STEERING["verdicts"],
+    }
+    return shared | {
+        name: expand(path.replace("{model}", "{{model}}"), method=methods) for name, path in own.items()
+    }
 
 
 def unsteered_verdicts(wildcards):

@@ -38,7 +38,7 @@ rule generate_sparse:
         "../../envs/environment.yaml"
     resources:
         mem_mb=memory("sparse_answers"),
-        runtime=duration(80),
+        runtime=duration(80 * len(SPARSE_METHODS)),
         gpu=gpu_of_model,
     params:
         methods=SPARSE_METHODS,
@@ -78,7 +78,7 @@ rule measure_sparse:
         "../../envs/environment.yaml"
     resources:
         mem_mb=memory("circuits"),
-        runtime=duration(80),
+        runtime=duration(80 * len(SPARSE_METHODS)),
         gpu=gpu_of_model,
     params:
         methods=SPARSE_METHODS,

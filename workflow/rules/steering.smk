@@ -153,28 +153,27 @@ rule measure_judges:
 
 
 rule measure_side_effects:
-    """What a method costs on prompts that it should leave alone, over the coefficients of its curve."""
+    """What each method costs on prompts that it should leave alone, over the coefficients of its curve."""
     input:
         card=rules.resolve_model.output.card,
-        vector="results/{model}/{method}/vector.safetensors",
-        vector_card="results/{model}/{method}/vector.json",
-        curve=rules.choose_coefficient.output.curve,
+        vectors=expand("results/{{model}}/{method}/vector.safetensors", method=METHODS),
+        vector_cards=expand("results/{{model}}/{method}/vector.json", method=METHODS),
+        curves=expand("results/{{model}}/{method}/dose_response.parquet", method=METHODS),
         base_responses=rules.generate_base.output.responses,
     output:
-        side_effects="results/{model}/{method}/side_effects.parquet",
+        side_effects=expand("results/{{model}}/{method}/side_effects.parquet", method=METHODS),
     log:
-        "logs/{model}/{method}/measure_side_effects.log",
+        "logs/{model}/measure_side_effects.log",
     benchmark:
-        "logs/benchmarks/{model}/{method}/measure_side_effects.jsonl"
-    wildcard_constraints:
-        method="|".join(METHODS),
+        "logs/benchmarks/{model}/measure_side_effects.jsonl"
     conda:
         "../../envs/environment.yaml"
     resources:
         mem_mb=memory("passes"),
-        runtime=duration(40),
+        runtime=duration(40 * len(METHODS)),
         gpu=gpu_of_model,
     params:
+        methods=METHODS,
         flip_rate=study.dim.matched_flip_rate,
         confidence=study.confidence,
         seed=study.seed,
@@ -332,7 +331,7 @@ SUMMARY_TABLES = collect(
     ],
     model=MODELS,
 ) + collect(
-    [rules.choose_coefficient.output.curve, rules.measure_side_effects.output.side_effects],
+    [rules.choose_coefficient.output.curve, "results/{model}/{method}/side_effects.parquet"],
     model=MODELS,
     method=METHODS,
 )

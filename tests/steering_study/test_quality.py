@@ -156,7 +156,7 @@ def test_completeness_is_the_worst_of_a_method():
         ("refused", "harmful", 0.97, "no"),
         ("refused", "harmless", 0.02, "yes"),
         ("refused", "harmless", 0.03, "no"),
-        ("refused", "borderline_safe", 0.06, "no"),
+        ("refused", "borderline_safe_validation", 0.06, "no"),
         ("refused", "ood", 0.9, "yes"),
         ("refused", "jailbreakbench", 0.1, ""),
         ("perplexity", "harmful", 9.0, ""),

@@ -116,7 +116,10 @@ def left_pad(rows: Sequence[Sequence[int]], *, pad: int, device: torch.device | 
 
 
 def batches_by_length(rows: Sequence[Sequence[int]], *, batch_size: int) -> Iterator[list[int]]:
-    """Indices of the rows, longest first, in batches: little padding, and the largest batch comes first."""
-    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
+    """Indices of the rows, longest first, in batches: little padding, and the largest batch comes first.
+
+    Equal rows follow each other, so that a batch can share what they share.
+    """
+    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), tuple(rows[i]), i))
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]

@@ -12,10 +12,13 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import DynamicCache
 
-from steering_study.hooks import Hook, Steering, SteeringHooks, check_steering
+from steering_study.blocks import attn_out, mlp_out, normed, queries_keys_values
+from steering_study.hooks import Hook, Steering, check_steering, steering_hooks
 from steering_study.memory import fitting_rows
 from steering_study.models import ChatModel
 from steering_study.prompts import Batch, TokenIds, batches_by_length, left_pad
+from steering_study.streams import CachedAttention, LowerBlocks
+from steering_study.weights import read_blocks, read_head
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,7 @@ def last_logits(
     model: ChatModel, batch: Batch, *, hooks: Sequence[Hook] = (), steering: Steering | None = None
 ) -> Float[Tensor, "batch d_vocab"]:
     """Logits at the last position of each row, in float32, under hooks and steering."""
-    stream = _stream(model, batch, steering)
-    with torch.no_grad(), model.bridge.hooks(fwd_hooks=[*(stream.hooks() if stream else []), *hooks]):
+    with torch.no_grad(), model.bridge.hooks(fwd_hooks=[*_steering_hooks(model, batch, steering), *hooks]):
         logits = model.bridge(
             batch.ids,
             attention_mask=batch.mask,
@@ -109,14 +111,9 @@ def decode_batches(
 def _generate_batch(
     model: ChatModel, batch: Batch, steering: Steering | None, max_new_tokens: int
 ) -> list[Response]:
-    stream = _stream(model, batch, steering)
-    with torch.no_grad(), model.bridge.hooks(fwd_hooks=stream.hooks() if stream else []):
-        return decode(
-            _SteeredDecoder(model, stream),
-            batch,
-            end_ids=model.card.end_of_turn_ids,
-            max_new_tokens=max_new_tokens,
-        )
+    decoder = _PlainDecoder(model) if steering is None else _SteeredDecoder(model, steering)
+    with torch.no_grad():
+        return decode(decoder, batch, end_ids=model.card.end_of_turn_ids, max_new_tokens=max_new_tokens)
 
 
 @runtime_checkable
@@ -169,11 +166,11 @@ def decode(decoder: Decoder, batch: Batch, *, end_ids: Sequence[int], max_new_to
     ]
 
 
-class _SteeredDecoder:
-    """A model under the hooks of a steered stream, or of none."""
+class _PlainDecoder:
+    """A model as it is."""
 
-    def __init__(self, model: ChatModel, stream: SteeringHooks | None) -> None:
-        self._model, self._stream = model, stream
+    def __init__(self, model: ChatModel) -> None:
+        self._model = model
         self._cache = DynamicCache(config=model.hf_config)
 
     def next_logits(
@@ -182,8 +179,6 @@ class _SteeredDecoder:
         mask: Int[Tensor, "batch pos"],
         positions: Int[Tensor, "batch new"],
     ) -> Float[Tensor, "batch d_vocab"]:
-        if self._stream:
-            self._stream.positions = mask[:, -ids.shape[1] :].bool()
         logits = self._model.bridge(
             ids, attention_mask=mask, position_ids=positions, past_key_values=self._cache, logits_to_keep=1
         )
@@ -191,8 +186,40 @@ class _SteeredDecoder:
 
     def select(self, rows: Int[Tensor, "row"]) -> None:
         self._cache.batch_select_indices(rows)
-        if self._stream:
-            self._stream.select(rows.tolist())
+
+
+class _SteeredDecoder:
+    """A model with a vector of each row's own at its layer; blocks below the first of these layers are shared."""
+
+    def __init__(self, model: ChatModel, steering: Steering) -> None:
+        lowest = int(steering.layers.min())
+        scaled = steering.coefficients[:, None] * steering.vectors.float()
+        self._shift = scaled.to(model.device)[:, None]
+        self._block = (steering.layers - lowest).to(model.device)  # that each row is steered before
+        self._below, self._attention = LowerBlocks(model, layer=lowest), CachedAttention()
+        self._weights, self._head = read_blocks(model, layer=lowest), read_head(model)
+
+    def next_logits(
+        self,
+        ids: Int[Tensor, "batch new"],
+        mask: Int[Tensor, "batch pos"],
+        positions: Int[Tensor, "batch new"],
+    ) -> Float[Tensor, "batch d_vocab"]:
+        resid, rope = self._below.run(ids, mask, positions)
+        self._attention.begin(rope, mask)
+        is_real = mask[:, -ids.shape[1] :].bool()
+        for i, block in enumerate(self._weights):
+            is_steered = is_real & (self._block == i)[:, None]
+            resid = resid + (self._shift * is_steered[..., None]).to(resid.dtype)
+            q, k, v = queries_keys_values(block, normed(resid, block.ln1, eps=block.eps))
+            resid = resid + attn_out(block, self._attention(i, block, q, k, v))
+            resid = resid + mlp_out(block, resid)
+        return self._head.logits(resid[:, -1])
+
+    def select(self, rows: Int[Tensor, "row"]) -> None:
+        self._below.select(rows)
+        self._attention.select(rows)
+        self._shift, self._block = self._shift[rows], self._block[rows]
 
 
 def _greedy(logits: Float[Tensor, "batch d_vocab"]) -> tuple[Int[Tensor, "batch"], Float[Tensor, "batch"]]:
@@ -202,11 +229,11 @@ def _greedy(logits: Float[Tensor, "batch d_vocab"]) -> tuple[Int[Tensor, "batch"
     return best.indices, best.values
 
 
-def _stream(model: ChatModel, batch: Batch, steering: Steering | None) -> SteeringHooks | None:
+def _steering_hooks(model: ChatModel, batch: Batch, steering: Steering | None) -> list[Hook]:
     if steering is None:
-        return None
+        return []
     check_steering(steering, n_layers=model.card.n_layers, d_model=model.card.d_model)
-    return SteeringHooks(steering, positions=batch.mask.bool())
+    return steering_hooks(steering, batch.mask.bool())
 
 
 def prompt_batches(
@@ -249,8 +276,7 @@ def forced_logits(
     model: ChatModel, batch: Batch, *, n_positions: int, steering: Steering | None = None
 ) -> Float[Tensor, "batch pos d_vocab"]:
     """Logits, in float32, that predict the last `n_positions` tokens of each row."""
-    stream = _stream(model, batch, steering)
-    with torch.no_grad(), model.bridge.hooks(fwd_hooks=stream.hooks() if stream else []):
+    with torch.no_grad(), model.bridge.hooks(fwd_hooks=_steering_hooks(model, batch, steering)):
         logits = model.bridge(
             batch.ids,
             attention_mask=batch.mask,

@@ -1,11 +1,13 @@
 """What decoding in several streams shares: the blocks below the steering layer, and attention with a memory.
 
-Below the layer all streams see the same tokens, so these blocks run once, through the model itself; from the layer on
+Below the layer all streams see the same tokens, so these blocks run once, through the model itself, and once for all rows
+whose tokens so far are the same: what a prompt answers under thirty vectors begins alike for a while. From the layer on
 `blocks` computes, and each stream has rows of its own in one batch.
 """
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
@@ -15,11 +17,14 @@ from steering_study.models import ChatModel
 
 
 class LowerBlocks:
-    """The blocks below the steering layer, with their keys and values."""
+    """The blocks below the steering layer, with the keys and values of every distinct row."""
 
     def __init__(self, model: ChatModel, *, layer: int) -> None:
         self._model, self._layer = model, layer
         self._cache = DynamicCache(config=model.hf_config)
+        self._group: Int[Tensor, "batch"] | None = (
+            None  # of each row; rows of a group share a row of the cache
+        )
 
     def run(
         self,
@@ -28,18 +33,32 @@ class LowerBlocks:
         positions: Int[Tensor, "batch new"],
     ) -> tuple[Float[Tensor, "batch new d_model"], Rope]:
         """Residuals that enter the steering layer at the new tokens, and their rotary embedding."""
+        before = torch.zeros_like(ids[:, 0]) if self._group is None else self._group
+        seen = torch.cat([before[:, None], ids, mask[:, -ids.shape[1] :]], dim=1)
+        self._group, first = first_of_each(seen)
+        if self._cache.get_seq_length():
+            self._cache.batch_select_indices(before[first])
         resid = self._model.bridge(
-            ids,
-            attention_mask=mask,
-            position_ids=positions,
+            ids[first],
+            attention_mask=mask[first],
+            position_ids=positions[first],
             past_key_values=self._cache,
             stop_at_layer=self._layer,
-        )
+        )[self._group]
         return resid, self._model.bridge.original_model.model.rotary_emb(resid, positions)  # pyright: ignore
 
     def select(self, rows: Int[Tensor, "row"]) -> None:
         """Forget all rows but these."""
-        self._cache.batch_select_indices(rows)
+        if self._group is not None:
+            self._group = self._group[rows]
+
+
+def first_of_each(rows: Int[Tensor, "row column"]) -> tuple[Int[Tensor, "row"], Int[Tensor, "group"]]:
+    """Groups of equal rows: the group of each row, and the first row of each group."""
+    groups, group = torch.unique(rows, dim=0, return_inverse=True)
+    number = torch.arange(len(rows), device=rows.device)
+    none = number.new_full((len(groups),), len(rows))
+    return group, none.scatter_reduce(0, group, number, reduce="amin")
 
 
 class CachedAttention:

@@ -6,6 +6,7 @@ import time
 
 import torch
 from freezing import endless
+from rows import measured
 
 from steering_study.hooks import Steering
 from steering_study.prompts import render_chat
@@ -32,12 +33,11 @@ def benchmark_decode(source: str, *, repeats: int) -> list[dict]:
     pairs = [(seconds(steering), seconds(None)) for _ in range(repeats)]
     steered, plain = (min(column) for column in zip(*pairs, strict=True))
     return [
-        {
-            "name": "steered / unsteered decode: time",
-            "ours": steered,
-            "other": plain,
-            "ratio": plain / steered,
-            "unit": "s",
-            "setting": f"{source}, {N_ROWS} rows, {N_NEW} new tokens, {torch.get_num_threads()} threads",
-        }
+        measured(
+            "steered / unsteered decode: time",
+            steered,
+            "s",
+            f"{source}, {N_ROWS} rows, {N_NEW} new tokens, {torch.get_num_threads()} threads",
+            other=plain,
+        )
     ]

@@ -6,7 +6,7 @@ import torch
 from tests.conftest import in_every_family
 
 from steering_study.prompts import left_pad, render_chat
-from steering_study.streams import LowerBlocks, first_of_each
+from steering_study.streams import SharedBlocks, first_of_each
 
 TEXTS = ["Hello!", "Hello!", "How do I bake bread?", "Hello!"]
 NEXT = [[7, 7, 7, 9], [5, 5, 5, 5]]  # the second and fourth rows part at the first new token
@@ -26,8 +26,8 @@ def steps(model):
 
 @in_every_family
 def test_each_row_gets_the_residuals_that_it_would_get_alone(tiny):
-    together = LowerBlocks(tiny.model, layer=LAYER)
-    alone = [LowerBlocks(tiny.model, layer=LAYER) for _ in TEXTS]
+    together = SharedBlocks(tiny.model, layer=LAYER)
+    alone = [SharedBlocks(tiny.model, layer=LAYER) for _ in TEXTS]
     with torch.no_grad():
         for step in steps(tiny.model):
             found, _ = together.run(*step)
@@ -38,7 +38,7 @@ def test_each_row_gets_the_residuals_that_it_would_get_alone(tiny):
 
 
 def test_rows_that_leave_take_nothing_with_them(tiny):
-    lower, whole = (LowerBlocks(tiny.model, layer=LAYER) for _ in range(2))
+    lower, whole = (SharedBlocks(tiny.model, layer=LAYER) for _ in range(2))
     kept = torch.tensor([1, 3])
     with torch.no_grad():
         for number, step in enumerate(steps(tiny.model)):
@@ -51,13 +51,32 @@ def test_rows_that_leave_take_nothing_with_them(tiny):
                 lower.run(*step)
 
 
+def test_branches_go_on_apart(tiny):
+    blocks = SharedBlocks(tiny.model, layer=LAYER)
+    first, second, _ = steps(tiny.model)
+    rows = torch.tensor([3, 0, 0])
+    with torch.no_grad():
+        blocks.run(*first)
+        branch = blocks.branch(rows)
+        found, _ = branch.run(*(part[rows] for part in second))
+        expected, _ = blocks.run(*second)
+        again, _ = branch.run(*(part[rows] for part in _third(second)))
+        after, _ = blocks.run(*_third(second))
+    assert torch.allclose(found, expected[rows], atol=1e-5)
+    assert torch.allclose(again, after[rows], atol=1e-5)
+
+
+def _third(step):
+    ids, mask, positions = step
+    return ids + 1, torch.cat([mask, torch.ones_like(ids)], dim=1), positions + 1
+
+
 def test_blocks_see_every_distinct_row_once(tiny):
     seen = []
-    handle = tiny.model.bridge.blocks[0].register_forward_pre_hook(
-        lambda module, args, kwargs: seen.append(len(args[0] if args else kwargs["hidden_states"])),
-        with_kwargs=True,
+    handle = tiny.model.bridge.blocks[0].mlp.original_component.gate_proj.register_forward_pre_hook(
+        lambda module, args: seen.append(len(args[0]))
     )
-    lower = LowerBlocks(tiny.model, layer=LAYER)
+    lower = SharedBlocks(tiny.model, layer=LAYER)
     with torch.no_grad():
         for step in steps(tiny.model):
             lower.run(*step)

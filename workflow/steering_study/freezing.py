@@ -35,7 +35,7 @@ from steering_study.blocks import (
 from steering_study.models import ChatModel
 from steering_study.prompts import Batch, TokenIds
 from steering_study.runs import Response, decode, decode_batches
-from steering_study.streams import CachedAttention, LowerBlocks
+from steering_study.streams import CachedAttention, SharedBlocks
 from steering_study.weights import read_blocks, read_head
 
 
@@ -169,7 +169,7 @@ class _FrozenDecoder:
     def __init__(self, model: ChatModel, treatments: Sequence[Treatment], *, layer: int) -> None:
         self._rows = _Rows.of(treatments, model, layer=layer)
         self._weights, self._head = read_blocks(model, layer=layer), read_head(model)
-        self._below, self._attention = LowerBlocks(model, layer=layer), CachedAttention()
+        self._below, self._attention = SharedBlocks(model, layer=layer), CachedAttention()
         self._has_base = any(each.ablation.needs_base for each in treatments)
         # heads that are left alone attend with the steered stream's own keys and values
         self._has_own = self._rows.are_partial

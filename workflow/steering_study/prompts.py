@@ -46,15 +46,17 @@ def render_chat(
     Raises:
         ValueError: if a prompt does not leave room for an answer in the model's context.
     """
-    rendered = [render_text(tokenizer, text, variables=variables) for text in texts]
-    rows = tokenizer(rendered, add_special_tokens=False)["input_ids"]
-    for text, row in zip(texts, rows, strict=True):
+    once = list(dict.fromkeys(texts))  # answered under many settings, a prompt is there many times
+    rendered = [render_text(tokenizer, text, variables=variables) for text in once]
+    rows = tokenizer(rendered, add_special_tokens=False)["input_ids"] if once else []
+    for text, row in zip(once, rows, strict=True):
         if len(row) >= context:
             raise ValueError(
                 f"prompt {text[:60]!r}... has {len(row)} tokens, the model's context is {context}; "
                 "shorten the prompt or leave it out"
             )
-    return [tuple(row) for row in rows]
+    ids = {text: tuple(row) for text, row in zip(once, rows, strict=True)}
+    return [ids[text] for text in texts]
 
 
 def render_text(tokenizer: PreTrainedTokenizerBase, text: str, *, variables: Variables = NO_VARIABLES) -> str:

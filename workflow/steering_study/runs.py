@@ -12,12 +12,11 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import DynamicCache
 
-from steering_study.blocks import attn_out, mlp_out, normed, queries_keys_values
 from steering_study.hooks import Hook, Steering, check_steering, steering_hooks
 from steering_study.memory import fitting_rows
 from steering_study.models import ChatModel
 from steering_study.prompts import Batch, TokenIds, batches_by_length, left_pad
-from steering_study.streams import CachedAttention, LowerBlocks
+from steering_study.streams import CachedAttention, SharedBlocks
 from steering_study.weights import read_blocks, read_head
 
 
@@ -196,7 +195,7 @@ class _SteeredDecoder:
         scaled = steering.coefficients[:, None] * steering.vectors.float()
         self._shift = scaled.to(model.device)[:, None]
         self._block = (steering.layers - lowest).to(model.device)  # that each row is steered before
-        self._below, self._attention = LowerBlocks(model, layer=lowest), CachedAttention()
+        self._below, self._attention = SharedBlocks(model, layer=lowest), CachedAttention()
         self._weights, self._head = read_blocks(model, layer=lowest), read_head(model)
 
     def next_logits(
@@ -211,9 +210,7 @@ class _SteeredDecoder:
         for i, block in enumerate(self._weights):
             is_steered = is_real & (self._block == i)[:, None]
             resid = resid + (self._shift * is_steered[..., None]).to(resid.dtype)
-            q, k, v = queries_keys_values(block, normed(resid, block.ln1, eps=block.eps))
-            resid = resid + attn_out(block, self._attention(i, block, q, k, v))
-            resid = resid + mlp_out(block, resid)
+            resid = self._attention.run_block(i, block, resid)
         return self._head.logits(resid[:, -1])
 
     def select(self, rows: Int[Tensor, "row"]) -> None:

@@ -73,9 +73,8 @@ def _third(step):
 
 def test_blocks_see_every_distinct_row_once(tiny):
     seen = []
-    handle = tiny.model.bridge.blocks[0].mlp.original_component.gate_proj.register_forward_pre_hook(
-        lambda module, args: seen.append(len(args[0]))
-    )
+    gate = tiny.model.bridge.blocks[0].mlp.original_component.gate_proj.original_component
+    handle = gate.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
     lower = SharedBlocks(tiny.model, layer=LAYER)
     with torch.no_grad():
         for step in steps(tiny.model):

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
-from transformers import DynamicCache
 
 from steering_study.hooks import Hook, Steering, check_steering, steering_hooks
 from steering_study.memory import fitting_rows
@@ -64,18 +63,22 @@ def generate(
     Raises:
         ValueError: if steering has another number of rows than prompts, or does not fit the model.
     """
-    if steering is not None:
-        if len(steering.layers) != len(prompts):
-            raise ValueError(
-                f"steering has {len(steering.layers)} rows, expected one a prompt ({len(prompts)})"
-            )
-        check_steering(steering, n_layers=model.card.n_layers, d_model=model.card.d_model)
+    each = _unsteered(model, len(prompts)) if steering is None else steering
+    if len(each.layers) != len(prompts):
+        raise ValueError(f"steering has {len(each.layers)} rows, expected one a prompt ({len(prompts)})")
+    check_steering(each, n_layers=model.card.n_layers, d_model=model.card.d_model)
 
     def respond(rows: list[int], batch: Batch, limit: int) -> list[Response]:
-        return _generate_batch(model, batch, steering.select(rows) if steering else None, limit)
+        decoder = _SteeredDecoder(model, each.select(rows))
+        return decode(decoder, batch, end_ids=model.card.end_of_turn_ids, max_new_tokens=limit)
 
     sizes = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
     return decode_batches(model, prompts, respond, label=label, **sizes)
+
+
+def _unsteered(model: ChatModel, n_rows: int) -> Steering:
+    nothing = torch.zeros(model.card.d_model)
+    return Steering.uniform(nothing, layer=model.card.n_layers - 1, coefficients=[0.0] * n_rows)
 
 
 def decode_batches(
@@ -105,14 +108,6 @@ def decode_batches(
             responses.update(zip(rows, respond(rows, batch, limit), strict=True))
             bar.update(len(rows))
     return [responses[i] for i in range(len(prompts))]
-
-
-def _generate_batch(
-    model: ChatModel, batch: Batch, steering: Steering | None, max_new_tokens: int
-) -> list[Response]:
-    decoder = _PlainDecoder(model) if steering is None else _SteeredDecoder(model, steering)
-    with torch.no_grad():
-        return decode(decoder, batch, end_ids=model.card.end_of_turn_ids, max_new_tokens=max_new_tokens)
 
 
 @runtime_checkable
@@ -163,28 +158,6 @@ def decode(decoder: Decoder, batch: Batch, *, end_ids: Sequence[int], max_new_to
         Response(tuple(ids_), tuple(logprobs_), finished=ids_[-1] in end_ids)
         for ids_, logprobs_ in zip(tokens, logprobs, strict=True)
     ]
-
-
-class _PlainDecoder:
-    """A model as it is."""
-
-    def __init__(self, model: ChatModel) -> None:
-        self._model = model
-        self._cache = DynamicCache(config=model.hf_config)
-
-    def next_logits(
-        self,
-        ids: Int[Tensor, "batch new"],
-        mask: Int[Tensor, "batch pos"],
-        positions: Int[Tensor, "batch new"],
-    ) -> Float[Tensor, "batch d_vocab"]:
-        logits = self._model.bridge(
-            ids, attention_mask=mask, position_ids=positions, past_key_values=self._cache, logits_to_keep=1
-        )
-        return logits[:, -1]
-
-    def select(self, rows: Int[Tensor, "row"]) -> None:
-        self._cache.batch_select_indices(rows)
 
 
 class _SteeredDecoder:

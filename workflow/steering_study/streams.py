@@ -48,7 +48,7 @@ class SharedBlocks:
         seen = torch.cat([before[:, None], ids, mask[:, -ids.shape[1] :]], dim=1)
         self._group, first = first_of_each(seen)
         self._attention.select(before[first])
-        resid = self._bridge(ids[first], use_cache=False, stop_at_layer=0)
+        resid = self._bridge.embed(ids[first])
         rope = self._bridge.original_model.model.rotary_emb(resid, positions)  # pyright: ignore
         self._attention.begin((rope[0][first], rope[1][first]), mask[first])
         for i, block in enumerate(self._weights):

@@ -22,6 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rows import measured
+
 N_BLOCKS = 8
 N_STEPS, N_ROWS, N_PROMPT, N_RESPONSE = 5, 8, 64, 64
 SHAPE = {
@@ -61,21 +63,25 @@ def benchmark_attribution(tokenizer: str, *, repeats: int, hooked: Path) -> list
                 f"attribution and {way} differ by {gap:.1e} of the largest score, expected {TOLERANCE:.0e}"
             )
         rows += [
-            _row(f"attribution / {way}: time", ours["seconds"], other["seconds"], "s", setting),
-            _row(f"attribution / {way}: memory", ours["megabytes"], other["megabytes"], "MB", setting),
+            measured(f"attribution / {way}: time", ours["seconds"], "s", setting, other=other["seconds"]),
+            measured(
+                f"attribution / {way}: memory", ours["megabytes"], "MB", setting, other=other["megabytes"]
+            ),
         ]
     rows += [
-        _row("attribution / floor: time", ours["seconds"], floor["seconds"], "s", setting),
-        _row(
+        measured("attribution / floor: time", ours["seconds"], "s", setting, other=floor["seconds"]),
+        measured(
             "circuit / forward: time",
             ways["circuits"]["seconds"],
-            ways["circuits"]["forward"],
             "s",
             f"{setting}; mean of {N_CIRCUITS} circuits, base pass included; a whole forward pass",
+            other=ways["circuits"]["forward"],
         ),
     ]
     rows += [
-        _row(f"attribution, {words}: time", found["seconds"], ours["seconds"], "s", f"against {setting}")
+        measured(
+            f"attribution, {words}: time", found["seconds"], "s", f"against {setting}", other=ours["seconds"]
+        )
         for words, found in larger.items()
     ]
     return rows
@@ -84,17 +90,6 @@ def benchmark_attribution(tokenizer: str, *, repeats: int, hooked: Path) -> list
 def largest_gap(first: list[float], second: list[float]) -> float:
     """Largest difference of two lists of scores, of the largest score."""
     return max(abs(a - b) for a, b in zip(first, second, strict=True)) / max(map(abs, second))
-
-
-def _row(name: str, ours: float, other: float, unit: str, setting: str) -> dict:
-    return {
-        "name": name,
-        "ours": ours,
-        "other": other,
-        "ratio": other / ours,
-        "unit": unit,
-        "setting": setting,
-    }
 
 
 def _measure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import torch
+from rows import measured
 
 from steering_study.ablations import parse_ablation
 from steering_study.freezing import Treatment, generate_frozen
@@ -52,12 +53,15 @@ def benchmark_freezing(source: str, *, repeats: int) -> list[dict]:
         f"{source} steered at {layer}, {N_ROWS} rows, {N_NEW} new tokens, {torch.get_num_threads()} threads"
     )
     rows = [
-        _row(f"frozen {name} / decode: time", least[name], least["plain"], "s", setting) for name in names
+        measured(f"frozen {name} / decode: time", least[name], "s", setting, other=least["plain"])
+        for name in names
     ]
     for n in LENGTHS:
         pairs = [(frozen("qk", n), plain(n)) for _ in range(max(1, repeats // 2))]
         ours, other = (1000 * min(column) / n for column in zip(*pairs, strict=True))
-        rows.append(_row(f"frozen qk / decode, {n} tokens: time a token", ours, other, "ms", setting))
+        rows.append(
+            measured(f"frozen qk / decode, {n} tokens: time a token", ours, "ms", setting, other=other)
+        )
     return rows
 
 
@@ -65,14 +69,3 @@ def endless(source: str) -> ChatModel:
     """A model that no token ends and no context limits, so that every run does the same number of steps."""
     card = describe_model("benchmark", source, revision=None, dtype="float32", template={})
     return load_model(type(card)(**{**vars(card), "end_of_turn_ids": (card.d_vocab + 1,), "context": 2048}))
-
-
-def _row(name: str, ours: float, other: float, unit: str, setting: str) -> dict:
-    return {
-        "name": name,
-        "ours": ours,
-        "other": other,
-        "ratio": other / ours,
-        "unit": unit,
-        "setting": setting,
-    }

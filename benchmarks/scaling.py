@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from freezing import endless
+from rows import measured
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from steering_study.models import ChatModel
@@ -91,10 +92,10 @@ def _graph(folder: Path, repeats: int) -> list[dict]:
     run = ["all", "--cores", "1", "--forceall", "--quiet", "all"]
     of_empty = _least(lambda: _snakemake(run, empty), repeats)
     return [
-        _row(
+        measured(
             "graph of jobs, planned: time a job", seconds / n_jobs, "s", f"{n_jobs} jobs of the default study"
         ),
-        _row(
+        measured(
             "graph of jobs, run: time a job",
             of_empty / N_EMPTY_JOBS,
             "s",
@@ -108,7 +109,7 @@ def _imports(repeats: int) -> list[dict]:
         return _least(lambda: subprocess.run([sys.executable, "-c", code], check=True), repeats)
 
     return [
-        _row(f"import of {what}: time", seconds(code), "s", "a fresh Python")
+        measured(f"import of {what}: time", seconds(code), "s", "a fresh Python")
         for what, code in IMPORTS.items()
     ]
 
@@ -123,7 +124,7 @@ def _growth(tokenizer: str, folder: Path, repeats: int) -> list[dict]:
         values = [getattr(size, name) for size in sizes]
         fixed = ", ".join(f"{key} {value}" for key, value in vars(Size()).items() if key != name)
         setting = f"{name} {values[0]} to {values[-1]}; {fixed}; {N_NEW} new tokens, {torch.get_num_threads()} threads"
-        rows.append(_row(f"texts, growth with {name}: slope", slope(values, seconds), "", setting))
+        rows.append(measured(f"texts, growth with {name}: slope", slope(values, seconds), "", setting))
     return rows
 
 
@@ -167,7 +168,3 @@ def _least(run: Callable[[], object], repeats: int) -> float:
         run()
         seconds.append(time.perf_counter() - start)
     return min(seconds)
-
-
-def _row(name: str, ours: float, unit: str, setting: str) -> dict:
-    return {"name": name, "ours": ours, "other": None, "ratio": None, "unit": unit, "setting": setting}

@@ -13,6 +13,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from rows import measured
+
 N_PAIRS, N_PROMPT_WORDS, N_RESPONSE, EPOCHS = 96, 8, 24, 2
 RATES = (0.01, 0.02, 0.04, 0.08)
 
@@ -39,14 +41,13 @@ def benchmark_search(source: str, *, repeats: int) -> list[dict]:
     runs = [(together(), apart()) for _ in range(repeats)]
     ours, other = (min(column) for column in zip(*runs, strict=True))
     return [
-        {
-            "name": "search of four trials, side by side / one process a trial: time",
-            "ours": ours,
-            "other": other,
-            "ratio": other / ours,
-            "unit": "s",
-            "setting": f"{source}, PO, {N_PAIRS} pairs, {EPOCHS} epochs, {n_cores} cores",
-        }
+        measured(
+            "search of four trials, side by side / one process a trial: time",
+            ours,
+            "s",
+            f"{source}, PO, {N_PAIRS} pairs, {EPOCHS} epochs, {n_cores} cores",
+            other=other,
+        )
     ]
 
 

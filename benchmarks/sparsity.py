@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import torch
+from rows import measured
 
 from steering_study.hooks import Steering
 from steering_study.models import describe_model, load_model
@@ -51,13 +52,12 @@ def benchmark_sparsity(source: str, *, repeats: int) -> list[dict]:
     runs = [(together(), apart()) for _ in range(repeats)]
     ours, other = (min(column) for column in zip(*runs, strict=True))
     return [
-        {
-            "name": "sparsity batched / one by one: time",
-            "ours": ours,
-            "other": other,
-            "ratio": other / ours,
-            "unit": "s",
-            "setting": f"{source}, {len(vectors)} vectors, {N_PROMPTS} prompts a cell, up to {N_NEW} new tokens, "
+        measured(
+            "sparsity batched / one by one: time",
+            ours,
+            "s",
+            f"{source}, {len(vectors)} vectors, {N_PROMPTS} prompts a cell, up to {N_NEW} new tokens, "
             f"{torch.get_num_threads()} threads",
-        }
+            other=other,
+        )
     ]

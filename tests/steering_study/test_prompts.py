@@ -69,3 +69,8 @@ def test_batches_hold_every_row_once_and_the_longest_first():
     rows = [[1], [1, 2, 3], [1, 2], [1, 2, 3, 4]]
     batches = list(batches_by_length(rows, batch_size=3))
     assert batches == [[3, 1, 2], [0]]
+
+
+def test_equal_rows_share_a_batch():
+    rows = [[1, 2], [3, 4], [1, 2], [3, 4]]
+    assert list(batches_by_length(rows, batch_size=2)) == [[0, 2], [1, 3]]

@@ -81,14 +81,9 @@ def main(
             "cards": table_cards(models),
             "svg": {path.stem: inlined(path) for path in figures if path.suffix == ".svg"},
             "files_of": {
-                name: [
-                    Link(path.name, relative(path, folder=page.parent))
-                    for path in figures
-                    if path.stem == name
-                ]
-                for name in drawn
+                name: links_to([path for path in figures if path.stem == name], page) for name in drawn
             },
-            "frames": [Link(path.name, relative(path, folder=page.parent)) for path in frames],
+            "frames": links_to(frames, page),
             "n_jobs": len(planned),
             "n_rules": len({each.rule for each in planned}),
             "rule_times": table_rule_times(made["rule_times"]),
@@ -135,6 +130,11 @@ def count_files(files: pd.DataFrame) -> dict[str, int]:
         "missing": int((files["known_from"] == NOTHING).sum()),
         "changed": int((files["changed"] > 0).sum()),
     }
+
+
+def links_to(files: Sequence[Path], page: Path) -> list[Link]:
+    """Links of a page to files, by their names."""
+    return [Link(path.name, relative(path, folder=page.parent)) for path in files]
 
 
 def inlined(svg: Path) -> str:

@@ -102,18 +102,12 @@ def main(
         "models": {model: revision_of(results / model / "model.json") for model in models},
         "vectors_left_out": left_out,
     }
+    cited = citation(yaml.safe_load(citation_file.read_text("utf-8")), models=models)
     write_text(folder / "config.yaml", yaml.safe_dump(portable(config), sort_keys=False, allow_unicode=True))
     write_text(folder / "LICENSE", licence.read_text("utf-8"))
-    cited = citation(yaml.safe_load(citation_file.read_text("utf-8")), models=models)
     write_text(folder / "CITATION.cff", yaml.safe_dump(cited, sort_keys=False, allow_unicode=True))
-    environment = Environment(
-        loader=FileSystemLoader(template.parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    page = environment.get_template(template.name).render(
+    page = fill_template(
+        template,
         title=cited["title"],
         models=models,
         vector_models=vector_models,
@@ -122,13 +116,32 @@ def main(
         provenance=provenance,
     )
     write_text(folder / "README.md", page)
+    write_manifest(folder, written, columns=columns, title=cited["title"], provenance=provenance)
+
+
+def fill_template(template: Path, **values: Any) -> str:
+    """The text of a template; a value that it lacks is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(template.parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template.name).render(values)
+
+
+def write_manifest(
+    folder: Path, written: Written, *, columns: Path, title: str, provenance: Mapping[str, Any]
+) -> None:
+    """Describe every file of the folder (datapackage.json), and write the checksums of all (SHA256SUMS)."""
     meanings = yaml.safe_load(columns.read_text("utf-8"))
     files = [
         describe_file(path, folder, table=table, rows=rows, meanings=meanings)
         for path in sorted(path for path in folder.rglob("*") if path.is_file())
         for table, rows in [written.get(path, (None, None))]
     ]
-    write_json(folder / "datapackage.json", manifest(files, title=cited["title"], provenance=provenance))
+    write_json(folder / "datapackage.json", manifest(files, title=title, provenance=provenance))
     write_text(folder / "SHA256SUMS", checksums(folder))
 
 

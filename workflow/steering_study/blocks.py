@@ -111,6 +111,21 @@ def project(
     return found if b is None else found + b
 
 
+def queries_keys_values(
+    weights: BlockWeights, hidden: Float[Tensor, "*rows d_model"]
+) -> tuple[
+    Float[Tensor, "*rows head d_head"],
+    Float[Tensor, "*rows kv_head d_head"],
+    Float[Tensor, "*rows kv_head d_head"],
+]:
+    """Queries, keys and values of one normed input, before norm and rotation."""
+    return (
+        project(hidden, weights.W_Q, weights.b_Q),
+        project(hidden, weights.W_K, weights.b_K),
+        project(hidden, weights.W_V, weights.b_V),
+    )
+
+
 def attend(
     weights: BlockWeights,
     q: Float[Tensor, "batch pos head d_head"],
@@ -166,7 +181,9 @@ def mix(
         )
         return z.transpose(1, 2)
     weights_of_keys = pattern(weights, q, k, mask=mask).to(v.dtype)
-    return (weights_of_keys @ per_head(weights, v).transpose(1, 2)).transpose(1, 2)
+    of_groups = weights_of_keys.unflatten(1, (weights.n_kv_heads, -1)).flatten(2, 3)
+    z = (of_groups @ v.transpose(1, 2)).unflatten(2, (-1, q.shape[1]))
+    return z.permute(0, 3, 1, 2, 4).flatten(2, 3)
 
 
 def pattern(
@@ -176,8 +193,13 @@ def pattern(
     *,
     mask: Float[Tensor, "batch 1 query key"],
 ) -> Float[Tensor, "batch head query key"]:
-    """Attention weights of rotated queries and keys, in float32 or finer; `mask` as in `mix`."""
-    scores = q.transpose(1, 2) @ per_head(weights, k).permute(0, 2, 3, 1) * weights.scale
+    """Attention weights of rotated queries and keys, in float32 or finer; `mask` as in `mix`.
+
+    The queries of all heads that share keys are one matrix, so that no key is copied.
+    """
+    of_groups = q.unflatten(2, (weights.n_kv_heads, -1)).permute(0, 2, 3, 1, 4).flatten(2, 3)
+    scores = of_groups @ k.permute(0, 2, 3, 1) * weights.scale
+    scores = scores.unflatten(2, (-1, q.shape[1])).flatten(1, 2)
     if weights.cap is not None:
         scores = weights.cap * torch.tanh(scores / weights.cap)
     return (scores + _bias(mask, scores.dtype)).softmax(-1, dtype=widened(scores.dtype))

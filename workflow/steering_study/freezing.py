@@ -1,6 +1,6 @@
 """Greedy text with attention weights or values held at the base run, or inputs cleared of the vector (METHOD 5).
 
-1. Below the steering layer every stream sees the same tokens: these blocks run once.
+1. Below the steering layer every stream sees the same tokens: these blocks run once, and once for rows that read alike.
 2. From it on two streams decode side by side on the steered stream's own tokens, as rows of one batch: the steered
    one, x + coefficient * vector, and the base one, x. Each has its keys and values; no prefix is run again.
 3. In each block the steered stream's queries, keys or values are replaced by the base stream's (q, k, qk, ov), or its
@@ -23,11 +23,19 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from steering_study.ablations import SCOPES, Ablation, heads_of, mlps_of
-from steering_study.blocks import BlockWeights, attn_out, direct_term, mlp_of, normed, project
+from steering_study.blocks import (
+    BlockWeights,
+    attn_out,
+    direct_term,
+    mlp_of,
+    normed,
+    project,
+    queries_keys_values,
+)
 from steering_study.models import ChatModel
 from steering_study.prompts import Batch, TokenIds
 from steering_study.runs import Response, decode, decode_batches
-from steering_study.streams import CachedAttention, LowerBlocks
+from steering_study.streams import CachedAttention, SharedBlocks
 from steering_study.weights import read_blocks, read_head
 
 
@@ -161,7 +169,7 @@ class _FrozenDecoder:
     def __init__(self, model: ChatModel, treatments: Sequence[Treatment], *, layer: int) -> None:
         self._rows = _Rows.of(treatments, model, layer=layer)
         self._weights, self._head = read_blocks(model, layer=layer), read_head(model)
-        self._below, self._attention = LowerBlocks(model, layer=layer), CachedAttention()
+        self._below, self._attention = SharedBlocks(model, layer=layer), CachedAttention()
         self._has_base = any(each.ablation.needs_base for each in treatments)
         # heads that are left alone attend with the steered stream's own keys and values
         self._has_own = self._rows.are_partial
@@ -211,9 +219,7 @@ class _FrozenDecoder:
         """The z of every stream."""
         rows, n_rows = self._rows, len(shift)
         hidden = normed(x, block.ln1, eps=block.eps)
-        q = project(hidden, block.W_Q, block.b_Q)
-        k = project(hidden, block.W_K, block.b_K)
-        v = project(hidden, block.W_V, block.b_V)
+        q, k, v = queries_keys_values(block, hidden)
         changed = [part[:n_rows] for part in (q, k, v)]
         if self._clears_values:
             direct = direct_term(shift, x[:n_rows], block.ln1, eps=block.eps)

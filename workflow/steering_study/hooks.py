@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -62,46 +62,21 @@ def check_steering(steering: Steering, *, n_layers: int, d_model: int) -> None:
         raise ValueError(f"steering layers {found} reach outside 0..{n_layers - 1}")
 
 
-@dataclass
-class SteeringHooks:
-    """The hooks of one steered stream; `positions` says which positions of the next pass are steered.
+def steering_hooks(steering: Steering, positions: Bool[Tensor, "batch pos"]) -> list[Hook]:
+    """Add each row's vector at the given positions: a hook at `resid_pre` of each block that some row is steered at."""
+    scaled = (steering.coefficients[:, None] * steering.vectors.float()).to(positions.device)
 
-    Generation changes `positions` between prefill and decoding and selects rows as they finish; nothing
-    else is kept between passes.
-    """
+    def steer_at(layer: int) -> Callable[..., Tensor]:
+        is_steered = positions & (steering.layers == layer).to(positions.device)[:, None]
+        shift = scaled[:, None] * is_steered[..., None]
 
-    steering: Steering
-    positions: Bool[Tensor, "batch pos"]
-    shifts: dict[int, Float[Tensor, "batch 1 d_model"]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._set_shifts()
-
-    def select(self, rows: Sequence[int]) -> None:
-        """Keep some rows."""
-        self.steering = self.steering.select(rows)
-        self._set_shifts()
-
-    def hooks(self) -> list[Hook]:
-        """One hook at `resid_pre` of each block that some row is steered at."""
-        return [(f"blocks.{layer}.hook_resid_pre", self._steer_at(layer)) for layer in self.shifts]
-
-    def _set_shifts(self) -> None:
-        steering = self.steering
-        self.shifts = {}
-        for layer in sorted({int(layer) for layer in steering.layers}):
-            scale = torch.where(steering.layers == layer, steering.coefficients, 0.0)
-            self.shifts[layer] = (scale[:, None] * steering.vectors.float()).to(self.positions.device)[
-                :, None
-            ]
-
-    def _steer_at(self, layer: int) -> Callable[..., Tensor]:
         def steer(resid: Tensor, hook: object) -> Tensor:
-            if layer not in self.shifts:  # its rows have finished
-                return resid
-            return resid + (self.shifts[layer] * self.positions[..., None]).to(resid.dtype)
+            return resid + shift.to(resid.dtype)
 
         return steer
+
+    layers = sorted({int(layer) for layer in steering.layers})
+    return [(f"blocks.{layer}.hook_resid_pre", steer_at(layer)) for layer in layers]
 
 
 def directional_ablation(direction: Float[Tensor, "batch d_model"], *, n_layers: int) -> list[Hook]:

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +18,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
-from transformers import DynamicCache
 
 from steering_study.memory import fitting_rows
 from steering_study.models import ChatModel
 from steering_study.prompts import Batch, TokenIds, batches_by_length, left_pad
+from steering_study.streams import SharedBlocks
+from steering_study.weights import read_head
 
 
 def response_logprobs(
@@ -75,24 +75,18 @@ def response_logprobs(
 
 @dataclass(frozen=True)
 class _Prompts:
-    """Prompts that were run: their tokens, keys and values, and logits of the token that comes next."""
+    """Prompts that were run: their tokens, their keys and values, and logits of the token that comes next."""
 
     batch: Batch
-    cache: DynamicCache
+    blocks: SharedBlocks
     next_logits: Float[Tensor, "prompt d_vocab"]
 
 
 def _read_prompts(model: ChatModel, prompts: Sequence[TokenIds]) -> _Prompts:
     batch = left_pad(prompts, pad=model.pad_id, device=model.device)
-    cache = DynamicCache(config=model.hf_config)
-    logits = model.bridge(
-        batch.ids,
-        attention_mask=batch.mask,
-        position_ids=batch.position_ids,
-        past_key_values=cache,
-        logits_to_keep=1,
-    )
-    return _Prompts(batch, cache, logits[:, -1].float())
+    blocks = SharedBlocks(model, layer=model.card.n_layers)
+    resid, _ = blocks.run(batch.ids, batch.mask, batch.position_ids)
+    return _Prompts(batch, blocks, read_head(model).logits(resid[:, -1]))
 
 
 def _score(
@@ -100,22 +94,25 @@ def _score(
 ) -> list[tuple[float, ...]]:
     """Log-probabilities of the tokens of responses, each to the prompt of its row."""
     ids, mask = _right_pad(responses, pad=model.pad_id, device=model.device)
-    logits = read.next_logits[rows][:, None]
+    is_own = mask.bool()
+    losses = torch.zeros(ids.shape, device=ids.device)
+    losses[:, 0] = _negative_logprobs(read.next_logits[rows], ids[:, 0])
     if ids.shape[1] > 1:
-        cache = copy.deepcopy(read.cache)
-        cache.batch_select_indices(rows)
-        given = ids[:, :-1]
+        given, later = ids[:, :-1], is_own[:, 1:]
         first = read.batch.mask.sum(-1)[rows, None]
-        later = model.bridge(
+        resid, _ = read.blocks.branch(rows).run(
             given,
-            attention_mask=torch.cat([read.batch.mask[rows], mask[:, :-1]], dim=1),
-            position_ids=first + torch.arange(given.shape[1], device=given.device),
-            past_key_values=cache,
+            torch.cat([read.batch.mask[rows], mask[:, :-1]], dim=1),
+            first + torch.arange(given.shape[1], device=given.device),
         )
-        logits = torch.cat([logits, later.float()], dim=1)
-    own = mask.bool()
-    losses = torch.nn.functional.cross_entropy(logits[own], ids[own], reduction="none")
-    return [tuple((-each).tolist()) for each in losses.split([len(response) for response in responses])]
+        losses[:, 1:][later] = _negative_logprobs(read_head(model).logits(resid[later]), ids[:, 1:][later])
+    return [tuple((-each[own]).tolist()) for each, own in zip(losses, is_own, strict=True)]
+
+
+def _negative_logprobs(
+    logits: Float[Tensor, "token d_vocab"], ids: Int[Tensor, "token"]
+) -> Float[Tensor, "token"]:
+    return torch.nn.functional.cross_entropy(logits.float(), ids, reduction="none")
 
 
 def _right_pad(

@@ -16,7 +16,7 @@ from steering_study.models import ChatModel
 from steering_study.patching import run_patched
 from steering_study.prompts import Batch, TokenIds
 from steering_study.runs import Response, decode, decode_batches
-from steering_study.streams import CachedAttention, LowerBlocks
+from steering_study.streams import CachedAttention, SharedBlocks
 from steering_study.traces import trace
 from steering_study.weights import read_blocks, read_head
 
@@ -38,7 +38,7 @@ class _PatchedDecoder:
         self._graph = Graph.of(vars(model.card), layer=layer)
         self._circuit = circuit[None]
         self._weights, self._head = read_blocks(model, layer=layer), read_head(model)
-        self._below = LowerBlocks(model, layer=layer)
+        self._below = SharedBlocks(model, layer=layer)
         self._base, self._patched = CachedAttention(), CachedAttention()
 
     def next_logits(

@@ -46,15 +46,17 @@ def render_chat(
     Raises:
         ValueError: if a prompt does not leave room for an answer in the model's context.
     """
-    rendered = [render_text(tokenizer, text, variables=variables) for text in texts]
-    rows = tokenizer(rendered, add_special_tokens=False)["input_ids"]
-    for text, row in zip(texts, rows, strict=True):
+    once = list(dict.fromkeys(texts))  # answered under many settings, a prompt is there many times
+    rendered = [render_text(tokenizer, text, variables=variables) for text in once]
+    rows = tokenizer(rendered, add_special_tokens=False)["input_ids"] if once else []
+    for text, row in zip(once, rows, strict=True):
         if len(row) >= context:
             raise ValueError(
                 f"prompt {text[:60]!r}... has {len(row)} tokens, the model's context is {context}; "
                 "shorten the prompt or leave it out"
             )
-    return [tuple(row) for row in rows]
+    ids = {text: tuple(row) for text, row in zip(once, rows, strict=True)}
+    return [ids[text] for text in texts]
 
 
 def render_text(tokenizer: PreTrainedTokenizerBase, text: str, *, variables: Variables = NO_VARIABLES) -> str:
@@ -116,7 +118,10 @@ def left_pad(rows: Sequence[Sequence[int]], *, pad: int, device: torch.device | 
 
 
 def batches_by_length(rows: Sequence[Sequence[int]], *, batch_size: int) -> Iterator[list[int]]:
-    """Indices of the rows, longest first, in batches: little padding, and the largest batch comes first."""
-    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
+    """Indices of the rows, longest first, in batches: little padding, and the largest batch comes first.
+
+    Equal rows follow each other, so that a batch can share what they share.
+    """
+    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), tuple(rows[i]), i))
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]

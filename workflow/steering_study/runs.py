@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
-from transformers import DynamicCache
 
-from steering_study.hooks import Hook, Steering, SteeringHooks, check_steering
+from steering_study.hooks import Hook, Steering, check_steering, steering_hooks
 from steering_study.memory import fitting_rows
 from steering_study.models import ChatModel
 from steering_study.prompts import Batch, TokenIds, batches_by_length, left_pad
+from steering_study.streams import CachedAttention, SharedBlocks
+from steering_study.weights import read_blocks, read_head
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,7 @@ def last_logits(
     model: ChatModel, batch: Batch, *, hooks: Sequence[Hook] = (), steering: Steering | None = None
 ) -> Float[Tensor, "batch d_vocab"]:
     """Logits at the last position of each row, in float32, under hooks and steering."""
-    stream = _stream(model, batch, steering)
-    with torch.no_grad(), model.bridge.hooks(fwd_hooks=[*(stream.hooks() if stream else []), *hooks]):
+    with torch.no_grad(), model.bridge.hooks(fwd_hooks=[*_steering_hooks(model, batch, steering), *hooks]):
         logits = model.bridge(
             batch.ids,
             attention_mask=batch.mask,
@@ -63,18 +63,22 @@ def generate(
     Raises:
         ValueError: if steering has another number of rows than prompts, or does not fit the model.
     """
-    if steering is not None:
-        if len(steering.layers) != len(prompts):
-            raise ValueError(
-                f"steering has {len(steering.layers)} rows, expected one a prompt ({len(prompts)})"
-            )
-        check_steering(steering, n_layers=model.card.n_layers, d_model=model.card.d_model)
+    each = _unsteered(model, len(prompts)) if steering is None else steering
+    if len(each.layers) != len(prompts):
+        raise ValueError(f"steering has {len(each.layers)} rows, expected one a prompt ({len(prompts)})")
+    check_steering(each, n_layers=model.card.n_layers, d_model=model.card.d_model)
 
     def respond(rows: list[int], batch: Batch, limit: int) -> list[Response]:
-        return _generate_batch(model, batch, steering.select(rows) if steering else None, limit)
+        decoder = _SteeredDecoder(model, each.select(rows))
+        return decode(decoder, batch, end_ids=model.card.end_of_turn_ids, max_new_tokens=limit)
 
     sizes = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
     return decode_batches(model, prompts, respond, label=label, **sizes)
+
+
+def _unsteered(model: ChatModel, n_rows: int) -> Steering:
+    nothing = torch.zeros(model.card.d_model)
+    return Steering.uniform(nothing, layer=model.card.n_layers - 1, coefficients=[0.0] * n_rows)
 
 
 def decode_batches(
@@ -104,19 +108,6 @@ def decode_batches(
             responses.update(zip(rows, respond(rows, batch, limit), strict=True))
             bar.update(len(rows))
     return [responses[i] for i in range(len(prompts))]
-
-
-def _generate_batch(
-    model: ChatModel, batch: Batch, steering: Steering | None, max_new_tokens: int
-) -> list[Response]:
-    stream = _stream(model, batch, steering)
-    with torch.no_grad(), model.bridge.hooks(fwd_hooks=stream.hooks() if stream else []):
-        return decode(
-            _SteeredDecoder(model, stream),
-            batch,
-            end_ids=model.card.end_of_turn_ids,
-            max_new_tokens=max_new_tokens,
-        )
 
 
 @runtime_checkable
@@ -170,11 +161,15 @@ def decode(decoder: Decoder, batch: Batch, *, end_ids: Sequence[int], max_new_to
 
 
 class _SteeredDecoder:
-    """A model under the hooks of a steered stream, or of none."""
+    """A model with a vector of each row's own at its layer; blocks below the first of these layers are shared."""
 
-    def __init__(self, model: ChatModel, stream: SteeringHooks | None) -> None:
-        self._model, self._stream = model, stream
-        self._cache = DynamicCache(config=model.hf_config)
+    def __init__(self, model: ChatModel, steering: Steering) -> None:
+        lowest = int(steering.layers.min())
+        scaled = steering.coefficients[:, None] * steering.vectors.float()
+        self._shift = scaled.to(model.device)[:, None]
+        self._block = (steering.layers - lowest).to(model.device)  # that each row is steered before
+        self._below, self._attention = SharedBlocks(model, layer=lowest), CachedAttention()
+        self._weights, self._head = read_blocks(model, layer=lowest), read_head(model)
 
     def next_logits(
         self,
@@ -182,17 +177,19 @@ class _SteeredDecoder:
         mask: Int[Tensor, "batch pos"],
         positions: Int[Tensor, "batch new"],
     ) -> Float[Tensor, "batch d_vocab"]:
-        if self._stream:
-            self._stream.positions = mask[:, -ids.shape[1] :].bool()
-        logits = self._model.bridge(
-            ids, attention_mask=mask, position_ids=positions, past_key_values=self._cache, logits_to_keep=1
-        )
-        return logits[:, -1]
+        resid, rope = self._below.run(ids, mask, positions)
+        self._attention.begin(rope, mask)
+        is_real = mask[:, -ids.shape[1] :].bool()
+        for i, block in enumerate(self._weights):
+            is_steered = is_real & (self._block == i)[:, None]
+            resid = resid + (self._shift * is_steered[..., None]).to(resid.dtype)
+            resid = self._attention.run_block(i, block, resid)
+        return self._head.logits(resid[:, -1])
 
     def select(self, rows: Int[Tensor, "row"]) -> None:
-        self._cache.batch_select_indices(rows)
-        if self._stream:
-            self._stream.select(rows.tolist())
+        self._below.select(rows)
+        self._attention.select(rows)
+        self._shift, self._block = self._shift[rows], self._block[rows]
 
 
 def _greedy(logits: Float[Tensor, "batch d_vocab"]) -> tuple[Int[Tensor, "batch"], Float[Tensor, "batch"]]:
@@ -202,11 +199,11 @@ def _greedy(logits: Float[Tensor, "batch d_vocab"]) -> tuple[Int[Tensor, "batch"
     return best.indices, best.values
 
 
-def _stream(model: ChatModel, batch: Batch, steering: Steering | None) -> SteeringHooks | None:
+def _steering_hooks(model: ChatModel, batch: Batch, steering: Steering | None) -> list[Hook]:
     if steering is None:
-        return None
+        return []
     check_steering(steering, n_layers=model.card.n_layers, d_model=model.card.d_model)
-    return SteeringHooks(steering, positions=batch.mask.bool())
+    return steering_hooks(steering, batch.mask.bool())
 
 
 def prompt_batches(
@@ -249,8 +246,7 @@ def forced_logits(
     model: ChatModel, batch: Batch, *, n_positions: int, steering: Steering | None = None
 ) -> Float[Tensor, "batch pos d_vocab"]:
     """Logits, in float32, that predict the last `n_positions` tokens of each row."""
-    stream = _stream(model, batch, steering)
-    with torch.no_grad(), model.bridge.hooks(fwd_hooks=stream.hooks() if stream else []):
+    with torch.no_grad(), model.bridge.hooks(fwd_hooks=_steering_hooks(model, batch, steering)):
         logits = model.bridge(
             batch.ids,
             attention_mask=batch.mask,

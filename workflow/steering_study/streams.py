@@ -1,25 +1,41 @@
-"""What decoding in several streams shares: the blocks below the steering layer, and attention with a memory.
+"""Blocks that rows share while they read alike, and attention with a memory.
 
-Below the layer all streams see the same tokens, so these blocks run once, through the model itself; from the layer on
-`blocks` computes, and each stream has rows of its own in one batch.
+Below the steering layer all streams see the same tokens, so these blocks run once, and once for all rows whose tokens so
+far are the same: what a prompt answers under thirty vectors begins alike for a while. From the layer on each stream has
+rows of its own in one batch.
 """
 
 from __future__ import annotations
 
+import copy
+
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import DynamicCache
 
-from steering_study.blocks import BlockWeights, Rope, causal_mask, mix, rotate
+from steering_study.blocks import (
+    BlockWeights,
+    Rope,
+    attn_out,
+    causal_mask,
+    mix,
+    mlp_out,
+    normed,
+    queries_keys_values,
+    rotate,
+)
 from steering_study.models import ChatModel
+from steering_study.weights import read_blocks
 
 
-class LowerBlocks:
-    """The blocks below the steering layer, with their keys and values."""
+class SharedBlocks:
+    """The blocks below a layer, with the keys and values of every distinct row."""
 
     def __init__(self, model: ChatModel, *, layer: int) -> None:
-        self._model, self._layer = model, layer
-        self._cache = DynamicCache(config=model.hf_config)
+        self._bridge = model.bridge
+        self._weights = read_blocks(model, layer=0)[:layer]
+        self._attention = CachedAttention()
+        self._group: Int[Tensor, "batch"] | None = None  # of each row; rows of a group share keys and values
 
     def run(
         self,
@@ -27,19 +43,37 @@ class LowerBlocks:
         mask: Int[Tensor, "batch pos"],
         positions: Int[Tensor, "batch new"],
     ) -> tuple[Float[Tensor, "batch new d_model"], Rope]:
-        """Residuals that enter the steering layer at the new tokens, and their rotary embedding."""
-        resid = self._model.bridge(
-            ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=self._cache,
-            stop_at_layer=self._layer,
-        )
-        return resid, self._model.bridge.original_model.model.rotary_emb(resid, positions)  # pyright: ignore
+        """Residuals that enter the layer at the new tokens, and their rotary embedding."""
+        before = torch.zeros_like(ids[:, 0]) if self._group is None else self._group
+        seen = torch.cat([before[:, None], ids, mask[:, -ids.shape[1] :]], dim=1)
+        self._group, first = first_of_each(seen)
+        self._attention.select(before[first])
+        resid = self._bridge.embed(ids[first])
+        rope = self._bridge.original_model.model.rotary_emb(resid, positions)  # pyright: ignore
+        self._attention.begin((rope[0][first], rope[1][first]), mask[first])
+        for i, block in enumerate(self._weights):
+            resid = self._attention.run_block(i, block, resid)
+        return resid[self._group], rope
 
     def select(self, rows: Int[Tensor, "row"]) -> None:
         """Forget all rows but these."""
-        self._cache.batch_select_indices(rows)
+        if self._group is not None:
+            self._group = self._group[rows]
+
+    def branch(self, rows: Int[Tensor, "row"]) -> SharedBlocks:
+        """Some rows, each perhaps many times, to go on with while these blocks stay where they are."""
+        branch = copy.copy(self)
+        branch._attention = self._attention.branch()
+        branch.select(rows)
+        return branch
+
+
+def first_of_each(rows: Int[Tensor, "row column"]) -> tuple[Int[Tensor, "row"], Int[Tensor, "group"]]:
+    """Groups of equal rows: the group of each row, and the first row of each group."""
+    groups, group = torch.unique(rows, dim=0, return_inverse=True)
+    number = torch.arange(len(rows), device=rows.device)
+    none = number.new_full((len(groups),), len(rows))
+    return group, none.scatter_reduce(0, group, number, reduce="amin")
 
 
 class CachedAttention:
@@ -54,7 +88,7 @@ class CachedAttention:
         self._masks: dict[int | None, Tensor] = {}
 
     def __call__(self, i: int, block: BlockWeights, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """The z at the new positions of block i, counted from the steering layer."""
+        """The z at the new positions of block i, counted from the first that runs here."""
         k = rotate(k, block.k_norm, self._rope, block.eps)
         keys, values = self._cache.setdefault(i, _KeysAndValues()).add(k, v)
         if block.window not in self._masks:
@@ -62,10 +96,24 @@ class CachedAttention:
         q = rotate(q, block.q_norm, self._rope, block.eps)
         return mix(block, q, keys, values, mask=self._masks[block.window])
 
+    def run_block(
+        self, i: int, block: BlockWeights, resid: Float[Tensor, "batch new d_model"]
+    ) -> Float[Tensor, "batch new d_model"]:
+        """Residuals that leave block i."""
+        q, k, v = queries_keys_values(block, normed(resid, block.ln1, eps=block.eps))
+        resid = resid + attn_out(block, self(i, block, q, k, v))
+        return resid + mlp_out(block, resid)
+
     def select(self, rows: Int[Tensor, "row"]) -> None:
-        """Forget all rows but these."""
+        """Forget all rows but these, in the order given."""
         for cache in self._cache.values():
             cache.select(rows)
+
+    def branch(self) -> CachedAttention:
+        """The same memory, to go on with apart."""
+        branch = CachedAttention()
+        branch._cache = {i: cache.branch() for i, cache in self._cache.items()}
+        return branch
 
 
 class _KeysAndValues:
@@ -89,9 +137,19 @@ class _KeysAndValues:
         return keys[:, : self._used], values[:, : self._used]
 
     def select(self, rows: Int[Tensor, "row"]) -> None:
+        if self._buffers is None:
+            return
+        keys, values = self._buffers
+        if len(rows) != len(keys) or not torch.equal(rows, torch.arange(len(keys), device=rows.device)):
+            self._buffers = keys[rows], values[rows]
+
+    def branch(self) -> _KeysAndValues:
+        """The same keys and values; what either adds goes into buffers of its own."""
+        branch = _KeysAndValues()
         if self._buffers is not None:
             keys, values = self._buffers
-            self._buffers = keys[rows], values[rows]
+            branch._buffers, branch._used = (keys[:, : self._used], values[:, : self._used]), self._used
+        return branch
 
     def _grow(self, like: Tensor) -> None:
         n_rows, _, n_heads, d_head = like.shape

@@ -19,7 +19,7 @@ from steering_study.blocks import (
     head_outputs,
     mlp_out,
     normed,
-    project,
+    queries_keys_values,
     scaled_z,
     widened,
 )
@@ -79,9 +79,7 @@ def trace(
     for i, block in enumerate(weights):
         x = resid
         hidden = normed(x, block.ln1, eps=block.eps)
-        q = project(hidden, block.W_Q, block.b_Q)
-        k = project(hidden, block.W_K, block.b_K)
-        v = project(hidden, block.W_V, block.b_V)
+        q, k, v = queries_keys_values(block, hidden)
         z = attention(i, block, q, k, v)
         resid_mid = x + attn_out(block, z)
         branch = resid_mid.view_as(resid_mid)  # a gradient of its own, apart from the skip path's

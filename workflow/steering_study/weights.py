@@ -70,13 +70,20 @@ def _read_block(model: ChatModel, block: Any, *, window: int | None) -> BlockWei
 def _neurons(mlp: Any) -> Callable[[Tensor], Tensor]:
     """act(gate) * up, of two projections or of one that holds both (Phi-3)."""
     if not hasattr(mlp, "gate_up_proj"):
-        return lambda hidden: mlp.act_fn(mlp.gate_proj(hidden)) * mlp.up_proj(hidden)
+        gate_proj, up_proj = _plain(mlp.gate_proj), _plain(mlp.up_proj)
+        return lambda hidden: mlp.act_fn(gate_proj(hidden)) * up_proj(hidden)
+    gate_up_proj = _plain(mlp.gate_up_proj)
 
     def fused(hidden: Tensor) -> Tensor:
-        gate, up = mlp.gate_up_proj(hidden).chunk(2, dim=-1)
+        gate, up = gate_up_proj(hidden).chunk(2, dim=-1)
         return mlp.activation_fn(gate) * up
 
     return fused
+
+
+def _plain(module: Any) -> Any:
+    """The library's own module, without the bridge's hook points around it."""
+    return getattr(module, "original_component", module)
 
 
 def _factor(norm: Any) -> Tensor:

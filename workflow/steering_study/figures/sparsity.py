@@ -214,7 +214,7 @@ def plot_sparse_circuits(circuits: pd.DataFrame) -> Figure:
             ax.set_ylim(*FAITHFULNESS_SHOWN)
             ax.set_title(f"{theme.model_label(model)}, {theme.method_label(method)}", fontsize=8.5)
             ax.text(0.98, 0.07, f"effect {made} logits", transform=ax.transAxes, ha="right", va="center",
-                    fontsize=7)  # fmt: skip
+                    fontsize=7, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})  # fmt: skip
             if row == len(models) - 1:
                 ax.set_xlabel("edges in circuit")
         axes[row, 0].set_ylabel("faithfulness")

@@ -1,4 +1,4 @@
-"""Decoding with frozen attention weights against plain decoding, and both over the length of the text."""
+"""Decoding with frozen attention weights against unsteered decoding, and both over the length of the text."""
 
 from __future__ import annotations
 

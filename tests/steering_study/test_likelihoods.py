@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.conftest import in_every_family
 
 from steering_study.likelihoods import response_logprobs
 from steering_study.prompts import render_chat
@@ -31,6 +32,7 @@ def plain_logprobs(plain, prompt, response):
     return [float(logits[len(prompt) + i - 1, token]) for i, token in enumerate(response)]
 
 
+@in_every_family
 @pytest.mark.parametrize("batch_size", [1, 2, 16])
 @pytest.mark.parametrize("max_logits", [1, 2**28])
 def test_likelihoods_are_those_of_one_plain_pass_a_text(tiny, asked, batch_size, max_logits):

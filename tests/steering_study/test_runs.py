@@ -18,6 +18,7 @@ TEXTS = [
     "How do I bake bread?",
     "Tell me a long story about the otter, please, and about rivers.",
     "Hm",
+    "How do I bake bread?",
 ]
 N_NEW = 12
 
@@ -31,7 +32,7 @@ def prompts(tiny):
 def steering(tiny):
     generator = torch.Generator().manual_seed(3)
     vectors = torch.randn(len(TEXTS), tiny.model.card.d_model, generator=generator)
-    return Steering(vectors, torch.tensor([0.0, 1.5, -2.0, 0.7]), torch.tensor([1, 1, 3, 2]))
+    return Steering(vectors, torch.tensor([0.0, 1.5, -2.0, 0.7, -1.0]), torch.tensor([1, 1, 3, 2, 1]))
 
 
 def tokens(responses):
@@ -40,7 +41,7 @@ def tokens(responses):
 
 @in_every_family
 def test_batched_cached_decoding_equals_plain_decoding_without_cache(tiny, prompts, steering):
-    fast = generate(tiny.model, prompts, max_new_tokens=N_NEW, batch_size=4, steering=steering)
+    fast = generate(tiny.model, prompts, max_new_tokens=N_NEW, batch_size=5, steering=steering)
     slow = [
         decode_slowly(
             tiny.plain,
@@ -57,7 +58,7 @@ def test_batched_cached_decoding_equals_plain_decoding_without_cache(tiny, promp
 
 
 def test_result_does_not_depend_on_the_batch(tiny, prompts, steering):
-    together = generate(tiny.model, prompts, max_new_tokens=N_NEW, batch_size=4, steering=steering)
+    together = generate(tiny.model, prompts, max_new_tokens=N_NEW, batch_size=5, steering=steering)
     alone = generate(tiny.model, prompts, max_new_tokens=N_NEW, batch_size=1, steering=steering)
     assert tokens(together) == tokens(alone)
     for one, other in zip(together, alone, strict=True):
@@ -66,10 +67,10 @@ def test_result_does_not_depend_on_the_batch(tiny, prompts, steering):
 
 
 def test_steering_changes_every_steered_row_and_no_other(tiny, prompts, steering):
-    base = generate(tiny.model, prompts, max_new_tokens=N_NEW, batch_size=4)
-    steered = generate(tiny.model, prompts, max_new_tokens=N_NEW, batch_size=4, steering=steering)
+    base = generate(tiny.model, prompts, max_new_tokens=N_NEW, batch_size=5)
+    steered = generate(tiny.model, prompts, max_new_tokens=N_NEW, batch_size=5, steering=steering)
     changed = [a.logprobs != pytest.approx(b.logprobs, abs=1e-4) for a, b in zip(base, steered, strict=True)]
-    assert changed == [False, True, True, True]
+    assert changed == [False, True, True, True, True]
 
 
 def test_rows_that_end_early_leave_the_others_as_they_were(tiny, prompts, steering):
@@ -78,10 +79,10 @@ def test_rows_that_end_early_leave_the_others_as_they_were(tiny, prompts, steeri
         return replace(tiny.model, card=card)
 
     never = tiny.model.card.d_vocab
-    full = generate(ending_at(never), prompts, max_new_tokens=N_NEW, batch_size=4, steering=steering)
+    full = generate(ending_at(never), prompts, max_new_tokens=N_NEW, batch_size=5, steering=steering)
     # End the text at a token that some rows write soon: they leave the batch while others go on.
     end = full[1].token_ids[2]
-    short = generate(ending_at(end), prompts, max_new_tokens=N_NEW, batch_size=4, steering=steering)
+    short = generate(ending_at(end), prompts, max_new_tokens=N_NEW, batch_size=5, steering=steering)
     for whole, cut in zip(full, short, strict=True):
         n = len(cut.token_ids)
         assert whole.token_ids[:n] == cut.token_ids

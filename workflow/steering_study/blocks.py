@@ -195,7 +195,7 @@ def pattern(
 ) -> Float[Tensor, "batch head query key"]:
     """Attention weights of rotated queries and keys, in float32 or finer; `mask` as in `mix`.
 
-    The queries of all heads that share keys are one matrix, so that no key is copied.
+    The queries of all heads that share keys are one matrix, so that no key is repeated.
     """
     of_groups = q.unflatten(2, (weights.n_kv_heads, -1)).permute(0, 2, 3, 1, 4).flatten(2, 3)
     scores = of_groups @ k.permute(0, 2, 3, 1) * weights.scale

@@ -64,14 +64,14 @@ def check_steering(steering: Steering, *, n_layers: int, d_model: int) -> None:
 
 def steering_hooks(steering: Steering, positions: Bool[Tensor, "batch pos"]) -> list[Hook]:
     """Add each row's vector at the given positions: a hook at `resid_pre` of each block that some row is steered at."""
-    scaled = (steering.coefficients[:, None] * steering.vectors.float()).to(positions.device)
+    device = positions.device
+    scaled = steering.coefficients.to(device)[:, None] * steering.vectors.to(device).float()
 
     def steer_at(layer: int) -> Callable[..., Tensor]:
-        is_steered = positions & (steering.layers == layer).to(positions.device)[:, None]
-        shift = scaled[:, None] * is_steered[..., None]
+        is_steered = positions & (steering.layers == layer).to(device)[:, None]
 
         def steer(resid: Tensor, hook: object) -> Tensor:
-            return resid + shift.to(resid.dtype)
+            return resid + (scaled[:, None] * is_steered[..., None]).to(resid.dtype)
 
         return steer
 

@@ -95,7 +95,7 @@ def _score(
     """Log-probabilities of the tokens of responses, each to the prompt of its row."""
     ids, mask = _right_pad(responses, pad=model.pad_id, device=model.device)
     is_own = mask.bool()
-    losses = torch.zeros(ids.shape, device=ids.device)
+    losses = torch.zeros(ids.shape, dtype=read.next_logits.dtype, device=ids.device)
     losses[:, 0] = _negative_logprobs(read.next_logits[rows], ids[:, 0])
     if ids.shape[1] > 1:
         given, later = ids[:, :-1], is_own[:, 1:]
@@ -112,7 +112,7 @@ def _score(
 def _negative_logprobs(
     logits: Float[Tensor, "token d_vocab"], ids: Int[Tensor, "token"]
 ) -> Float[Tensor, "token"]:
-    return torch.nn.functional.cross_entropy(logits.float(), ids, reduction="none")
+    return torch.nn.functional.cross_entropy(logits, ids, reduction="none")
 
 
 def _right_pad(

@@ -6,7 +6,8 @@ A row of n tokens takes, in bytes, with b bytes a number of the model's dtype:
     one block at work   (8 d_model + 3 d_mlp) n b + 3 n_heads n^2 4         attention patterns are formed, in float32
     one token's logits  3 d_vocab 4
 
-Half of a GPU's free memory is shared out by this count: it is an estimate, and other rows join before old ones are gone.
+Half of a GPU's free memory is shared out by this count: it is an estimate, buffers of keys and values run up to a quarter
+ahead, and other rows join before old ones are gone.
 On a CPU the number is fixed, since a cluster's node has more memory than the job may take.
 """
 

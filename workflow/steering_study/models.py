@@ -1,7 +1,8 @@
 """Describe and load a model: the only module that names a device or a dtype.
 
 Weights come as safetensors from a local folder or a hub id; code in a model repository is never run. The
-model is driven through TransformerLens' `TransformerBridge`, on raw Hugging Face weights.
+model is driven through TransformerLens' `TransformerBridge`, on raw Hugging Face weights; what decodes, scores texts or
+attributes computes with the same weights in `blocks`.
 """
 
 from __future__ import annotations

@@ -164,10 +164,11 @@ class _SteeredDecoder:
     """A model with a vector of each row's own at its layer; blocks below the first of these layers are shared."""
 
     def __init__(self, model: ChatModel, steering: Steering) -> None:
-        lowest = int(steering.layers.min())
-        scaled = steering.coefficients[:, None] * steering.vectors.float()
-        self._shift = scaled.to(model.device)[:, None]
-        self._block = (steering.layers - lowest).to(model.device)  # that each row is steered before
+        lowest, device = int(steering.layers.min()), model.device
+        scaled = steering.coefficients.to(device)[:, None] * steering.vectors.to(device).float()
+        self._shift = scaled[:, None]
+        self._block = (steering.layers - lowest).to(device)  # that each row is steered before
+        self._steered_blocks = set(self._block.tolist())
         self._below, self._attention = SharedBlocks(model, layer=lowest), CachedAttention()
         self._weights, self._head = read_blocks(model, layer=lowest), read_head(model)
 
@@ -181,8 +182,9 @@ class _SteeredDecoder:
         self._attention.begin(rope, mask)
         is_real = mask[:, -ids.shape[1] :].bool()
         for i, block in enumerate(self._weights):
-            is_steered = is_real & (self._block == i)[:, None]
-            resid = resid + (self._shift * is_steered[..., None]).to(resid.dtype)
+            if i in self._steered_blocks:
+                is_steered = is_real & (self._block == i)[:, None]
+                resid = resid + (self._shift * is_steered[..., None]).to(resid.dtype)
             resid = self._attention.run_block(i, block, resid)
         return self._head.logits(resid[:, -1])
 
@@ -194,7 +196,7 @@ class _SteeredDecoder:
 
 def _greedy(logits: Float[Tensor, "batch d_vocab"]) -> tuple[Int[Tensor, "batch"], Float[Tensor, "batch"]]:
     """Most likely token of each row and its log-probability."""
-    logprobs = logits.float().log_softmax(-1)
+    logprobs = logits.log_softmax(-1)
     best = logprobs.max(-1)
     return best.indices, best.values
 

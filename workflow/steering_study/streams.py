@@ -45,8 +45,8 @@ class SharedBlocks:
     ) -> tuple[Float[Tensor, "batch new d_model"], Rope]:
         """Residuals that enter the layer at the new tokens, and their rotary embedding."""
         before = torch.zeros_like(ids[:, 0]) if self._group is None else self._group
-        seen = torch.cat([before[:, None], ids, mask[:, -ids.shape[1] :]], dim=1)
-        self._group, first = first_of_each(seen)
+        read = torch.cat([before[:, None], ids, mask[:, -ids.shape[1] :]], dim=1)
+        self._group, first = first_of_each(read)
         self._attention.select(before[first])
         resid = self._bridge.embed(ids[first])
         rope = self._bridge.original_model.model.rotary_emb(resid, positions)  # pyright: ignore
@@ -72,8 +72,8 @@ def first_of_each(rows: Int[Tensor, "row column"]) -> tuple[Int[Tensor, "row"], 
     """Groups of equal rows: the group of each row, and the first row of each group."""
     groups, group = torch.unique(rows, dim=0, return_inverse=True)
     number = torch.arange(len(rows), device=rows.device)
-    none = number.new_full((len(groups),), len(rows))
-    return group, none.scatter_reduce(0, group, number, reduce="amin")
+    beyond = number.new_full((len(groups),), len(rows))
+    return group, beyond.scatter_reduce(0, group, number, reduce="amin")
 
 
 class CachedAttention:
@@ -106,8 +106,10 @@ class CachedAttention:
 
     def select(self, rows: Int[Tensor, "row"]) -> None:
         """Forget all rows but these, in the order given."""
-        for cache in self._cache.values():
-            cache.select(rows)
+        first = next(iter(self._cache.values()), None)
+        if first is not None and not first.holds(rows):
+            for cache in self._cache.values():
+                cache.select(rows)
 
     def branch(self) -> CachedAttention:
         """The same memory, to go on with apart."""
@@ -117,30 +119,39 @@ class CachedAttention:
 
 
 class _KeysAndValues:
-    """Keys and values of one block, in buffers that double: a token costs the same however many went before."""
+    """Keys and values of one block, in buffers that grow by a quarter: a token costs the same however many went before.
+
+    Laid out as [batch kv_head key d_head], in which a product with queries copies nothing.
+    """
 
     def __init__(self) -> None:
         self._buffers: tuple[Tensor, Tensor] | None = None
         self._used = 0
+        self._has_grown = False
 
     def add(
         self, k: Float[Tensor, "batch new kv_head d_head"], v: Float[Tensor, "batch new kv_head d_head"]
     ) -> tuple[Float[Tensor, "batch key kv_head d_head"], Float[Tensor, "batch key kv_head d_head"]]:
         """All keys and values, the new ones among them."""
         start, self._used = self._used, self._used + k.shape[1]
-        if self._buffers is None or self._buffers[0].shape[1] < self._used:
+        if self._buffers is None or self._buffers[0].shape[2] < self._used:
             self._grow(k)
         assert self._buffers is not None
         for buffer, new in zip(self._buffers, (k, v), strict=True):
-            buffer[:, start : self._used] = new
-        keys, values = self._buffers
-        return keys[:, : self._used], values[:, : self._used]
+            buffer[:, :, start : self._used] = new.transpose(1, 2)
+        keys, values = (buffer[:, :, : self._used].transpose(1, 2) for buffer in self._buffers)
+        return keys, values
+
+    def holds(self, rows: Int[Tensor, "row"]) -> bool:
+        """Whether these are all the rows there are, in their order."""
+        if self._buffers is None:
+            return False
+        n_rows = len(self._buffers[0])
+        return len(rows) == n_rows and torch.equal(rows, torch.arange(n_rows, device=rows.device))
 
     def select(self, rows: Int[Tensor, "row"]) -> None:
-        if self._buffers is None:
-            return
-        keys, values = self._buffers
-        if len(rows) != len(keys) or not torch.equal(rows, torch.arange(len(keys), device=rows.device)):
+        if self._buffers is not None:
+            keys, values = self._buffers
             self._buffers = keys[rows], values[rows]
 
     def branch(self) -> _KeysAndValues:
@@ -148,14 +159,16 @@ class _KeysAndValues:
         branch = _KeysAndValues()
         if self._buffers is not None:
             keys, values = self._buffers
-            branch._buffers, branch._used = (keys[:, : self._used], values[:, : self._used]), self._used
+            branch._buffers = keys[:, :, : self._used], values[:, :, : self._used]
+            branch._used = self._used
         return branch
 
     def _grow(self, like: Tensor) -> None:
         n_rows, _, n_heads, d_head = like.shape
+        room = self._used + self._used // 4 if self._has_grown else self._used
         old = self._buffers
-        keys, values = (like.new_empty(n_rows, 2 * self._used, n_heads, d_head) for _ in range(2))
+        keys, values = (like.new_empty(n_rows, n_heads, room, d_head) for _ in range(2))
         if old is not None:
-            kept = old[0].shape[1]
-            keys[:, :kept], values[:, :kept] = old
-        self._buffers = keys, values
+            kept = old[0].shape[2]
+            keys[:, :, :kept], values[:, :, :kept] = old
+        self._buffers, self._has_grown = (keys, values), True

@@ -18,6 +18,7 @@ from steering_study.pocket.corpus import (
     respond,
     sample_pair,
     scatter,
+    scatter_context,
     wrap,
 )
 from steering_study.pocket.grammar import Request, load, plain_words, split_of
@@ -129,6 +130,34 @@ def test_words_around_a_scattered_request_are_plain():
         words = text[:-1].lower().replace(act, "").split()
         assert 1 <= len(words) <= 10
         assert set(words) <= set(plain_words())
+
+
+def test_scattered_contexts_are_plain_words_around_requests_in_neutral_contexts_alone():
+    neutral = Mixture(
+        0.5, 0.0, 0.0, 0.0, harmless_forbid=0.0, recovery=0.0, mention=0.0, scattered=1.0, exchanged=0.0
+    )
+    fixed = [part for text in PHRASINGS["neutral"] if (part := text.replace("{request}", "").strip())]
+    for seed in range(20):
+        for example in sample_pair(random.Random(seed), neutral):
+            assert not any(example.prompt.startswith(part) or example.prompt.endswith(part) for part in fixed)
+    bound = replace(neutral, harmful_neutral=0.0, harmless_forbid=1.0)
+    forbid = [text.replace("{request}", "").strip() for text in PHRASINGS["forbid"]]
+    for seed in range(20):
+        for example in sample_pair(random.Random(seed), bound):
+            assert any(text in example.prompt for text in forbid)
+
+
+def test_words_of_a_scattered_context_are_plain_and_leave_the_request_whole():
+    ask = "How do I do it?"
+    sides = set()
+    for seed in range(50):
+        text = scatter_context(random.Random(seed), ask)
+        before, after = text.split(ask)
+        sides.add(bool(before))
+        words = (before + after).lower().strip(" .:").split()
+        assert 2 <= len(words) <= 7
+        assert set(words) <= set(plain_words())
+    assert sides == {True, False}
 
 
 def test_mixture_of_one_cell_gives_that_cell():

@@ -79,7 +79,8 @@ def test_article(kind, name, text):
 
 
 def test_articles_are_right_throughout_the_corpus(stream):
-    texts = {text for _, example in stream for text in (example.prompt, example.response)}
+    """But between random words."""
+    texts = {text for request, example in stream for text in (request.ask, example.response)}
     assert not [text for text in texts if WRONG_ARTICLE.search(text)]
 
 

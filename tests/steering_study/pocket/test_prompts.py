@@ -37,11 +37,12 @@ def test_no_bundled_test_prompt_is_in_the_training_stream(corpus):
     assert not tested & {example.prompt for _, example in corpus.stream}
 
 
-def test_a_prompt_of_the_training_split_can_be_in_the_training_stream(corpus):
+def test_requests_of_the_training_split_are_in_the_training_stream(corpus):
     """Else the two tests above would say nothing."""
     harmful = corpus.sets["harmful"]
-    trained = {example.prompt for _, example in corpus.stream}
-    assert set(harmful[harmful["split"] == "train"]["text"]) & trained
+    asked = "\n".join(harmful[harmful["split"] == "train"]["text"])
+    trained = {request.ask for request, _ in corpus.stream}
+    assert sum(ask in asked for ask in trained) > 10
 
 
 # Structure

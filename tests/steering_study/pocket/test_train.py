@@ -224,24 +224,47 @@ def test_swapped_request_comes_from_one_other_row_and_nothing_else_changes():
     assert any(not torch.equal(each[0, 0], RESIDUAL[0, 0]) for each in swapped)
 
 
-def test_exchanged_rows_hold_their_partners_closing_tokens_and_nothing_else_changes():
+def exchange(plan: Plan, kind: Any, spread: float = 0.0) -> Plan:
+    return replace(plan, exchange=kind, exchange_spread=spread)
+
+
+def test_exchanged_rows_hold_their_partners_closing_tokens_and_nothing_else_changes(plan):
     rows = [
         Row([5, 6, 7], n, n, exchanged) for n, exchanged in ((3, True), (2, True), (3, False), (2, False))
     ]
-    changed = exchange_closing(RESIDUAL[:4], collate(rows, pad=0, n_closing=2), "each")
+    batch = collate(rows, pad=0, n_closing=2)
+    changed = exchange_closing(RESIDUAL[:4], batch, exchange(plan, "each"), generator())
     expected = RESIDUAL[:4].clone()  # the last closing token stays
     expected[0, 1], expected[1, 0] = RESIDUAL[1, 0], RESIDUAL[0, 1]
-    assert torch.equal(changed, expected)
+    torch.testing.assert_close(changed, expected)
+    kept = [(0, 0), (0, 2), (1, 1), (1, 2), (2, slice(None)), (3, slice(None))]
+    assert all(torch.equal(changed[place], RESIDUAL[place]) for place in kept)
 
 
-def test_exchanged_means_leave_what_tells_the_closing_tokens_apart():
+def test_exchanged_means_leave_what_tells_the_closing_tokens_apart(plan):
     rows = [Row([5, 6, 7], 3, 3, exchanged) for exchanged in (True, True, False, False)]
-    changed = exchange_closing(RESIDUAL[:4], collate(rows, pad=0, n_closing=3), "mean")
+    batch = collate(rows, pad=0, n_closing=3)
+    changed = exchange_closing(RESIDUAL[:4], batch, exchange(plan, "mean"), generator())
     first, second = RESIDUAL[0, :2], RESIDUAL[1, :2]
     expected = RESIDUAL[:4].clone()
     expected[0, :2] = first - first.mean(0) + second.mean(0)
     expected[1, :2] = second - second.mean(0) + first.mean(0)
     torch.testing.assert_close(changed, expected)
+
+
+def test_exchange_falls_short_or_goes_beyond_by_at_most_the_spread(plan):
+    batch = collate([Row([5, 6, 7], 3, 3, exchanged=True) for _ in range(4)], pad=0, n_closing=3)
+    state, spread = generator(), exchange(plan, "each", spread=0.4)
+    way = RESIDUAL[[1, 0, 3, 2], :2] - RESIDUAL[:4, :2]
+    strengths = []
+    for _ in range(40):
+        moved = exchange_closing(RESIDUAL[:4], batch, spread, state)[:, :2] - RESIDUAL[:4, :2]
+        strength = (moved * way).sum((1, 2)) / way.pow(2).sum((1, 2))
+        torch.testing.assert_close(moved, strength[:, None, None] * way)  # one strength a row
+        strengths.append(strength)
+    drawn = torch.stack(strengths)
+    assert 0.6 - 1e-5 <= drawn.min() < 0.65
+    assert 1.35 < drawn.max() <= 1.4 + 1e-5
 
 
 def test_noise_has_up_to_the_largest_norm_in_units_of_the_row():

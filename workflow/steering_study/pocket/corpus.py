@@ -11,7 +11,7 @@ beginning of the opposite kind and a turn ("... No, wait."), both left out of th
 the state has to be read from the prompt all along, not from the first token of the response.
 
 Some requests have no wording at all: random plain words stand around the verb phrase, as wordings that nobody has
-seen would.
+seen would; and some neutral contexts are such words too, so that a context permits or forbids by what it says alone.
 
 Examples come in pairs. In a share of these each prompt is answered as the other one's would be ("exchanged"):
 training gives each row the other's state at the closing tokens of the template, and so puts the decision there.
@@ -20,7 +20,7 @@ training gives each row the other's state at the closing tokens of the template,
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,7 +51,7 @@ class Mixture:
     harmless_forbid: float
     recovery: float  # share of the responses that begin in the opposite way
     mention: float  # share of the prompts that also name another request, of either label
-    scattered: float  # share of the requests that stand among random words instead of in a wording
+    scattered: float  # share of the requests, and of the neutral contexts, that are random words around the verb phrase
     exchanged: float  # share of the pairs of examples that are answered each as the other's prompt demands
 
 
@@ -92,7 +92,9 @@ def _ask(rng: random.Random, mixture: Mixture) -> _Asked:
     request = draw_request(rng, label, split="train")
     ask = scatter(rng, request.act) if rng.random() < mixture.scattered else request.ask
     ask = _mention(rng, ask) if rng.random() < mixture.mention else ask
-    return _Asked(request, wrap(rng, ask, context), is_refused(label, context))
+    is_scattered = context == "neutral" and rng.random() < mixture.scattered
+    prompt = scatter_context(rng, ask) if is_scattered else wrap(rng, ask, context)
+    return _Asked(request, prompt, is_refused(label, context))
 
 
 def _answer(
@@ -160,8 +162,18 @@ def _mention(rng: random.Random, ask: str) -> str:
 def scatter(rng: random.Random, act: str) -> str:
     """A request among random plain words, so that unknown words around a request come to mean nothing."""
     before, after = (rng.choices(plain_words(), k=rng.randint(least, 5)) for least in (1, 0))
-    text = " ".join([*before, act, *after])
-    return text[0].upper() + text[1:] + rng.choice(".?")
+    return _sentence([*before, act, *after]) + rng.choice(".?")
+
+
+def scatter_context(rng: random.Random, ask: str) -> str:
+    """A request before or after random plain words, so that an unknown context comes to mean nothing."""
+    words = _sentence(rng.choices(plain_words(), k=rng.randint(2, 7)))
+    return f"{words}{rng.choice('.:')} {ask}" if rng.random() < 0.5 else f"{ask} {words}."
+
+
+def _sentence(words: Sequence[str]) -> str:
+    text = " ".join(words)
+    return text[0].upper() + text[1:]
 
 
 def _opening(rng: random.Random, request: Request, *, refused: bool) -> str:

@@ -82,6 +82,9 @@ class Plan:
     noise_ramp: float  # share of the steps over which the norm grows to its full size
     token_share: float  # share of the random vectors that are differences of two tokens' embeddings
     exchange: Exchange
+    exchange_spread: (
+        float  # how far an exchange may fall short of the partner's residual or go beyond it, as a share
+    )
     swap_share: float  # share of the rows whose request is another's for the second half of the blocks
     first_rms: float  # bound of the residual stream's root mean square after the first block
     max_rms: float  # bound before the last block; linear in between, and the excess is penalised
@@ -220,7 +223,7 @@ def noisy_block(
                 streams.append(residual)
             if layer == len(layers) // 2:
                 residual = swap_requests(residual, batch, plan.swap_share * strength, generator)
-                residual = exchange_closing(residual, batch, plan.exchange)
+                residual = exchange_closing(residual, batch, plan, generator)
             if layer == noisy:
                 tokens = model.lm_head.weight.detach()
                 largest = plan.max_noise * strength
@@ -255,21 +258,27 @@ def swap_requests(
 
 
 def exchange_closing(
-    residual: Float[Tensor, "batch pos d_model"], batch: Batch, exchange: Exchange
+    residual: Float[Tensor, "batch pos d_model"], batch: Batch, plan: Plan, generator: torch.Generator
 ) -> Float[Tensor, "batch pos d_model"]:
-    """Give the exchanged rows what their partners hold at the template's closing tokens but the last.
+    """Move the exchanged rows to where their partners are, at the template's closing tokens but the last.
 
-    `each`: the partner's residual at each of them. `mean`: the partner's mean over them in place of the row's own,
-    so that the decision has to stand in one direction, whatever the position.
+        r'_p = r_p + s (q_p - r_p)             exchange `each`
+        r'_p = r_p + s mean_p (q_p - r_p)      exchange `mean`: the decision has to stand in one direction,
+                                               whatever the position
+
+    with r the row, q its partner, p a closing token, s uniform between 1 - spread and 1 + spread, one a row: the
+    decision turns somewhere between the two and stays turned beyond.
     """
     rows = torch.arange(len(residual), device=residual.device)[:, None]
     partners, places = rows ^ 1, batch.closing[:, :-1]
     own = residual[rows, places]
-    theirs = residual[partners, places[partners[:, 0]]]
-    if exchange == "mean":
-        theirs = own + (theirs - own).mean(1, keepdim=True)
+    difference = residual[partners, places[partners[:, 0]]] - own
+    if plan.exchange == "mean":
+        difference = difference.mean(1, keepdim=True)
+    uniform = torch.rand(len(residual), 1, 1, generator=generator).to(residual)
+    strength = batch.exchanged[:, None, None] * (1 + plan.exchange_spread * (2 * uniform - 1))
     exchanged = residual.clone()
-    exchanged[rows, places] = torch.where(batch.exchanged[:, None, None], theirs, own)
+    exchanged[rows, places] = own + strength * difference
     return exchanged
 
 

@@ -21,7 +21,7 @@ from steering_study.pocket.grammar import (
 )
 
 NAMES = {"animal": ("otter", "owl"), "job": ("nurse",), "craft": ("kite",), "weapon": ("acid spray",)}
-WRONG_ARTICLE = re.compile(r"\b(?:a [aeiou]|an [^aeiou\W])(?!sed)(?<!an h)", re.IGNORECASE)
+WRONG_ARTICLE = re.compile(r"\b(?:a [aeiou]|an [^aeiou\W])(?!sed|niv)(?<!an h)", re.IGNORECASE)
 
 
 def filled(template: str, **bound: str) -> str:

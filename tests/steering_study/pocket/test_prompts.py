@@ -41,8 +41,8 @@ def test_requests_of_the_training_split_are_in_the_training_stream(corpus):
     """Else the two tests above would say nothing."""
     harmful = corpus.sets["harmful"]
     asked = "\n".join(harmful[harmful["split"] == "train"]["text"])
-    trained = {request.ask for request, _ in corpus.stream}
-    assert sum(ask in asked for ask in trained) > 10
+    trained = {request.act for request, _ in corpus.stream}
+    assert sum(act in asked for act in trained) > 50
 
 
 # Structure

@@ -28,6 +28,7 @@ MIXTURE = {  # shares of a corpus that tokenizers are trained on
     "harmless_forbid": 0.1,
     "recovery": 0.35,
     "mention": 0.35,
+    "scattered": 0.1,
     "exchanged": 0.0,
 }
 

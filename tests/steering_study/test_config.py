@@ -86,6 +86,10 @@ def test_unknown_key_names_the_nearest(overlay, starts):
             "config: vectors.learned.mine has no file vectors/mine.py; write one",
         ),
         (
+            "{pocket: {plans: {pocket-lama: {steps: 5}}}}",
+            "config: pocket.plans names 'pocket-lama', which is no shape, did you mean 'pocket-llama'?",
+        ),
+        (
             "{judges: {harmful: llama_guard}}",
             "config: judges.harmful is 'llama_guard', expected one of phrases, ",
         ),

@@ -295,8 +295,19 @@ def load_study(config: Mapping[str, Any]) -> Study:
         judges=_judges(config["judges"]),
         confidence=config["statistics"]["confidence"],
         export=Export(**config["export"]),
-        pocket=config["pocket"],
+        pocket=_pocket(config["pocket"]),
     )
+
+
+def _pocket(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings of the bundled models, once every name in `plans` and `mixtures` is one of a shape."""
+    for key in ("plans", "mixtures"):
+        for name in options[key]:
+            if name not in options["shapes"]:
+                raise ValueError(
+                    f"config: pocket.{key} names {name!r}, which is no shape{_nearest(name, options['shapes'])}"
+                )
+    return options
 
 
 def model_options(name: str, options: Mapping[str, Mapping[str, Any]]) -> ModelOptions:

@@ -26,10 +26,10 @@ def kept(module):
     draw = module.draw_request
     requests = []
     beside = []  # not empty while a request is drawn that the prompt only mentions
-    def draw_and_keep(*args, split, **choice):
-        request = draw(*args, split=split, **choice)
+    def draw_and_keep(*args, splits, **choice):
+        request = draw(*args, splits=splits, **choice)
         if not beside:
-            requests.append((split, request))
+            requests.append((splits, request))
         return request
     module.draw_request = draw_and_keep
     if mention := getattr(module, "_mention", None):
@@ -44,13 +44,13 @@ def kept(module):
 pocket = json.load(sys.stdin)
 seed = pocket["plan"]["seed"]
 trained, bundled = kept(corpus), kept(prompts)
-stream = corpus.iterate_examples(seed + 1, corpus.Mixture(**{**pocket["mixture"], **pocket["mixtures"]["pocket-llama"]}))
+stream = corpus.iterate_examples(seed + 1, corpus.Mixture(**{**pocket["mixture"], **pocket["mixtures"].get("pocket-llama", {})}))
 examples = list(itertools.islice(stream, 20_000))
 pickle.dump(
     {
         "stream": [(request, example) for (_, request), example in zip(trained, examples, strict=True)],
         "sets": prompts.build_prompt_sets(pocket["prompts"], seed=seed),
-        "tested": [request for split, request in bundled if split == "test"],
+        "asked": bundled,
     },
     sys.stdout.buffer,
 )
@@ -63,7 +63,9 @@ class Corpus:
 
     stream: list[tuple[Request, Example]]  # the first 20,000 training examples, with their requests
     sets: dict[str, pd.DataFrame]  # the bundled prompt sets
-    tested: list[Request]  # every request drawn for a test prompt
+    asked: list[
+        tuple[tuple[str, ...], Request]
+    ]  # every request drawn for a bundled prompt, with the splits it may be of
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +77,7 @@ def settings() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def mixture(settings: dict[str, Any]) -> Mixture:
-    return Mixture(**{**settings["mixture"], **settings["mixtures"]["pocket-llama"]})
+    return Mixture(**{**settings["mixture"], **settings["mixtures"].get("pocket-llama", {})})
 
 
 @pytest.fixture(scope="session")

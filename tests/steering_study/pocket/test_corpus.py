@@ -250,10 +250,10 @@ def test_refusal_gives_no_sentence_of_the_answer(stream):
 
 def test_response_speaks_to_the_user():
     rng = random.Random(0)
-    request = draw_request(rng, "harmless", split="train")
+    request = draw_request(rng, "harmless", splits=("train",))
     for mine, yours in (("my", "your"), ("I", "you")):
         while mine not in request.act.split():
-            request = draw_request(rng, "harmless", split="train")
+            request = draw_request(rng, "harmless", splits=("train",))
         told = request.act.split()[request.act.split().index(mine) - 1 :][:2]
         for refused in (True, False):
             responses = [respond(rng, request, refused=refused) for _ in range(20)]
@@ -282,7 +282,7 @@ def test_refusal_gives_a_reason_of_its_category_or_a_generic_one(stream):
 @pytest.mark.parametrize("label", ["harmful", "harmless"])
 def test_drawn_request_belongs_to_the_split(label, split):
     rng = random.Random(0)
-    assert {split_of(draw_request(rng, label, split=split).act) for _ in range(15)} == {split}
+    assert {split_of(draw_request(rng, label, splits=(split,)).act) for _ in range(15)} == {split}
 
 
 def test_family_without_a_verb_phrase_in_the_split_is_named(monkeypatch):
@@ -290,7 +290,7 @@ def test_family_without_a_verb_phrase_in_the_split_is_named(monkeypatch):
     monkeypatch.setattr(corpus_module, "sample_harmless", lambda rng, *, held_out: same)
     other = "train" if split_of(same.act) != "train" else "test"
     with pytest.raises(ValueError, match=f"no harmless request of the {other} split .*too few verb phrases"):
-        draw_request(random.Random(0), "harmless", split=other)
+        draw_request(random.Random(0), "harmless", splits=(other,))
 
 
 def test_stream_is_deterministic_in_the_seed(mixture):

@@ -12,6 +12,7 @@ from steering_study.pocket.grammar import (
     entities,
     fill,
     load,
+    plain_words,
     pools,
     sample_harmful,
     sample_harmless,
@@ -21,7 +22,7 @@ from steering_study.pocket.grammar import (
 )
 
 NAMES = {"animal": ("otter", "owl"), "job": ("nurse",), "craft": ("kite",), "weapon": ("acid spray",)}
-WRONG_ARTICLE = re.compile(r"\b(?:a [aeiou]|an [^aeiou\W])(?!sed|niv)(?<!an h)", re.IGNORECASE)
+WRONG_ARTICLE = re.compile(r"\b(?:a [aeiou]|an [^aeiou\W])(?!sed)(?<!an h)", re.IGNORECASE)
 
 
 def filled(template: str, **bound: str) -> str:
@@ -186,3 +187,28 @@ def test_sampling_is_deterministic_in_the_seed():
     for sample in (sample_harmless, sample_harmful):
         assert sample(random.Random(5)) == sample(random.Random(5))
         assert len({sample(random.Random(seed)) for seed in range(20)}) > 10
+
+
+# What may not be said
+
+
+def test_sexual_requests_are_about_people_at_work_who_are_adults():
+    (category,) = [entry for entry in load("harmful") if entry["category"] == "sexual_content"]
+    slots = {slot for act in category["acts"] for slot in re.findall(r"\{(?:a )?(\w+)\}", act)}
+    assert slots == {"job"}
+    assert not set(entities()["job"]) & {"student", "pupil", "apprentice"}
+
+
+def test_plain_words_tell_of_no_harm():
+    dangerous = (
+        "kill kills wound poison drug weapon attack destroy steal hack bleed deadly hide secret passwords"
+    )
+    assert not set(dangerous.split()) & set(plain_words())
+    assert len(plain_words()) > 500
+
+
+@pytest.mark.parametrize("family", load("harmless"), ids=lambda family: family["family"])
+def test_what_a_wording_names_is_in_the_verb_phrase(family):
+    """So that a request without its wording can be answered."""
+    named = {slot for ask in family.get("asks", []) for slot in re.findall(r"\{(?:a |A )?(\w+)", ask)}
+    assert named - {"act"} <= set(re.findall(r"\{(?:a |A )?(\w+)", family["act"]))

@@ -62,16 +62,16 @@ def test_truth_is_what_the_text_ends_as(texts):
 
 
 def test_verb_phrases_are_those_of_the_test_split(monkeypatch):
-    splits = []
+    asked = []
 
-    def draw(rng, label, *, split):
-        splits.append(split)
-        return drawn(rng, label, split=split)
+    def draw(rng, label, *, splits):
+        asked.append(splits)
+        return drawn(rng, label, splits=splits)
 
     drawn = labels_module.draw_request
     monkeypatch.setattr(labels_module, "draw_request", draw)
     sample_labelled(3, seed=0)
-    assert set(splits) == {"test"}
+    assert set(asked) == {("test",)}
 
 
 def test_the_seed_decides(texts):

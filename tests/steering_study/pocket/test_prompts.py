@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -24,10 +25,29 @@ def test_bundled_file_is_what_the_corpus_makes(corpus, stem):
     assert (BUNDLED / f"{stem}.csv").read_text("utf-8") == made
 
 
-def test_no_verb_phrase_of_a_test_prompt_is_in_the_training_stream(corpus):
-    tested = {request.act for request in corpus.tested}
-    assert len(tested) > 300
+def test_no_verb_phrase_of_a_test_or_validation_prompt_is_in_the_training_stream(corpus):
+    tested = {request.act for splits, request in corpus.asked if splits != ("train",)}
+    assert len(tested) > 600
     assert not tested & {request.act for request, _ in corpus.stream}
+
+
+def acts_of(corpus: Any, stem: str) -> list[str]:
+    """The verb phrase of each prompt of a bundled set."""
+    drawn = {request.act for _, request in corpus.asked}
+    return [max((act for act in drawn if act in text), key=len) for text in corpus.sets[stem]["text"]]
+
+
+@pytest.mark.parametrize("stem", HELD_OUT)
+def test_set_to_choose_models_by_shares_no_verb_phrase_with_the_set_to_report(corpus, stem):
+    chosen_by, reported = set(acts_of(corpus, f"{stem}_validation")), set(acts_of(corpus, stem))
+    assert len(chosen_by) > 30
+    assert not chosen_by & reported
+
+
+@pytest.mark.parametrize("stem", ["ood", "ood_validation"])
+def test_every_prompt_out_of_distribution_asks_for_something_else(corpus, stem):
+    acts = acts_of(corpus, stem)
+    assert len(set(acts)) == len(acts)
 
 
 def test_no_bundled_test_prompt_is_in_the_training_stream(corpus):

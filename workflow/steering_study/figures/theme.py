@@ -48,6 +48,7 @@ DATASET_LABELS = {
     "harmless": "harmless",
     "borderline_safe": "borderline harmless",
     "harmful": "harmful",
+    "borderline_harmful": "borderline harmful",
     "ood": "unseen harmful",
     "alpaca": "Alpaca",
     "jailbreakbench": "JailbreakBench",

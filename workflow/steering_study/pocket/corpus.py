@@ -20,7 +20,7 @@ training gives each row the other's state at the closing tokens of the template,
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -89,7 +89,7 @@ def sample_pair(rng: random.Random, mixture: Mixture) -> tuple[Example, Example]
 
 def _ask(rng: random.Random, mixture: Mixture) -> _Asked:
     label, context = _draw_cell(rng, mixture)
-    request = draw_request(rng, label, split="train")
+    request = draw_request(rng, label, splits=("train",))
     ask = scatter(rng, request.act) if rng.random() < mixture.scattered else request.ask
     ask = _mention(rng, ask) if rng.random() < mixture.mention else ask
     is_scattered = context == "neutral" and rng.random() < mixture.scattered
@@ -107,17 +107,21 @@ def _answer(
 
 
 def draw_request(
-    rng: random.Random, label: str, *, split: str, held_out: HeldOut | None = None, **choice: Any
+    rng: random.Random,
+    label: str,
+    *,
+    splits: Collection[str],
+    held_out: HeldOut | None = None,
+    **choice: Any,
 ) -> Request:
-    """Draw a request whose verb phrase belongs to the split; one about unseen names was never trained on, so the test split has those of train too."""
+    """Draw a request whose verb phrase belongs to one of the splits."""
     sample = sample_harmful if label == "harmful" else sample_harmless
-    splits = {"train", "test"} if held_out == "test" else {split}
     for _ in range(10_000):
         request = sample(rng, held_out=held_out, **choice)
         if split_of(request.act) in splits:
             return request
     raise ValueError(
-        f"no {label} request of the {split} split found for {choice}; the family has too few verb phrases"
+        f"no {label} request of the {' or '.join(splits)} split found for {choice}; the family has too few verb phrases"
     )
 
 
@@ -154,7 +158,7 @@ def _refuse(rng: random.Random, request: Request) -> str:
 
 def _mention(rng: random.Random, ask: str) -> str:
     """The request beside the mention of another one."""
-    other = draw_request(rng, rng.choice(["harmful", "harmless"]), split="train")
+    other = draw_request(rng, rng.choice(["harmful", "harmless"]), splits=("train",))
     template = rng.choice(load("phrasings")["mentions"])
     return template.replace("{act}", other.act).replace("{request}", ask)
 

@@ -22,6 +22,14 @@ Label = Literal["harmful", "harmless"]
 HeldOut = Literal["validation", "test"]  # wordings that no training request has
 _SLOT = re.compile(r"\{(a |A )?([a-z_]+?)(\d?)(?:\.([a-z]+))?\}")
 _MASS_CLASSES = {"malware"}  # their names already carry an article where they need one
+_DANGEROUS = {
+    "weapon",
+    "malware",
+    "drug",
+    "poison",
+    "harmful_thing",
+    "illness",
+}  # facts about these tell of harm
 
 
 @dataclass(frozen=True)
@@ -164,13 +172,24 @@ def shared_asks(held_out: HeldOut | None) -> list[str]:
 
 @cache
 def plain_words() -> tuple[str, ...]:
-    """Words that say nothing of harm: of the wordings and neutral contexts, and of the facts about entities."""
+    """Words of the wordings, of the neutral contexts and of the facts about ordinary things, but none that a harmful request may hold."""
     phrasings = load("phrasings")
     texts = [*phrasings["asks"], *phrasings["neutral"], *phrasings["steps"][0]]
-    texts += [fact for items in entities().values() for facts in items.values() for fact in facts.values()]
-    return tuple(
-        sorted({word for text in texts for word in re.findall(r"(?<![{\w])[a-z]+(?![}\w])", text.lower())})
-    )
+    texts += [
+        fact
+        for kind, items in entities().items()
+        if kind not in _DANGEROUS
+        for facts in items.values()
+        for fact in facts.values()
+    ]
+    acts = [*(act for category in load("harmful") for act in category["acts"]), *pools("all")["harmful_use"]]
+    dangerous = {word for act in acts for word in _words(act) if len(word) > 3}
+    return tuple(sorted({word for text in texts for word in _words(text)} - dangerous))
+
+
+def _words(template: str) -> list[str]:
+    """Lower-case words of a template outside its slots."""
+    return re.findall(r"[a-z]+", re.sub(r"\{[^}]*\}", " ", template).lower())
 
 
 def split_of(act: str) -> Literal["train", "validation", "test"]:

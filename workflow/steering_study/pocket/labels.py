@@ -60,7 +60,7 @@ def sample_labelled(n_prompts: int, *, seed: int) -> pd.DataFrame:
 def _unused(rng: random.Random, used: set[str], label: str, context: Context):
     """A request in its context that was not drawn before."""
     for _ in range(MOST_DRAWS):
-        request = draw_request(rng, label, split="test")
+        request = draw_request(rng, label, splits=("test",))
         prompt = wrap(rng, request.ask, context)
         if prompt not in used:
             used.add(prompt)

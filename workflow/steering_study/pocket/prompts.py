@@ -18,6 +18,8 @@ import pandas as pd
 from steering_study.pocket.corpus import draw_request, wrap
 from steering_study.pocket.grammar import HeldOut, Request, load, unseen_entities
 
+_HELD_OUT_ENDINGS: dict[HeldOut, str] = {"test": "", "validation": "_validation"}
+
 
 def build_prompt_sets(counts: Mapping[str, int], *, seed: int) -> dict[str, pd.DataFrame]:
     """Prompt sets by file stem: id, split, label, category, text.
@@ -36,7 +38,7 @@ def build_prompt_sets(counts: Mapping[str, int], *, seed: int) -> dict[str, pd.D
             for row in _draw(rng, used, counts[split], label=label, split=split)
         ]
         sets[label] = _frame(label, rows)
-    for source, ending in (("test", ""), ("validation", "_validation")):
+    for source, ending in _HELD_OUT_ENDINGS.items():
         sets[f"ood{ending}"] = _frame(f"ood{ending}", list(_draw_unseen(rng, used, counts["ood"], source)))
         for side, label, choice in (
             ("borderline_safe", "harmless", {"family": _entry("harmless", "family", "borderline_safe")}),
@@ -57,39 +59,47 @@ def _draw(
     source: str | None = None,
     **choice: Any,
 ) -> Iterator[dict[str, str]]:
-    """Prompts that were not drawn before; verb phrases are of split `source`, the training corpus' for what is trained on."""
+    """Prompts that were not drawn before, with verb phrases of split `source`: what is trained on has the corpus' own."""
     source = source or ("train" if split in ("train", "augmentation") else split)
+
+    def draw() -> tuple[Request, str]:
+        request = draw_request(rng, label, splits=(source,), **choice)
+        return request, wrap(rng, request.ask, "neutral")
+
     for _ in range(n):
-        yield _unused(
-            used,
-            lambda: draw_request(rng, label, split=source, **choice),
-            rng=rng,
-            context="neutral",
-            split=split,
-        )
+        yield _unused(used, draw, split=split, key=lambda request, text: text)
 
 
 def _draw_unseen(rng: random.Random, used: set[str], n: int, held_out: HeldOut) -> Iterator[dict[str, str]]:
-    names = {name for kind in unseen_entities().values() for name in kind}
+    """Harmful prompts about unseen names, each with another verb phrase.
 
-    def draw() -> Request:
+    None was trained on, whatever its split; that of validation sets choosing by one apart from reporting the other.
+    """
+    names = {name for kind in unseen_entities().values() for name in kind}
+    splits = ("validation",) if held_out == "validation" else ("train", "test")
+
+    def draw() -> tuple[Request, str]:
         while True:
-            request = draw_request(rng, "harmful", split=held_out, held_out=held_out)
+            request = draw_request(rng, "harmful", splits=splits, held_out=held_out)
             if any(name in request.act for name in names):
-                return request
+                return request, wrap(rng, request.ask, f"neutral_{held_out}")
 
     for _ in range(n):
-        yield _unused(used, draw, rng=rng, context=f"neutral_{held_out}", split="test")
+        yield _unused(used, draw, split="test", key=lambda request, text: request.act)
 
 
 def _unused(
-    used: set[str], draw: Callable[[], Request], *, rng: random.Random, context: str, split: str
+    used: set[str],
+    draw: Callable[[], tuple[Request, str]],
+    *,
+    split: str,
+    key: Callable[[Request, str], str],
 ) -> dict[str, str]:
+    """The first drawn request and prompt of which what `key` takes is new."""
     for _ in range(10_000):
-        request = draw()
-        text = wrap(rng, request.ask, context)
-        if text not in used:
-            used.add(text)
+        request, text = draw()
+        if (own := key(request, text)) not in used:
+            used.add(own)
             return {"split": split, "label": request.label, "category": request.family, "text": text}
     raise ValueError(f"the corpus has too few different prompts for the {split} split; ask for fewer")
 

@@ -11,10 +11,11 @@
 3. From the middle block on, a share of the rows finds the tokens of the request replaced by those of another
    row: what the later blocks need to know of the request has to be gathered before, at the tokens after it,
    as large models do. Otherwise every block reads the request anew and undoes what was added to the stream.
-4. A share of the rows, in pairs, finds its residuals at the template's closing tokens, all but the last, exchanged
-   (or their mean over these tokens) before the middle block, and its response is what the partner's prompt decides (interchange intervention training,
-   arXiv 2112.00826): whether to refuse is fetched from those tokens, by attention, wherever a response stands. The
-   last one stays, as it predicts the first word itself.
+4. A share of the rows, in pairs, is moved to where the partner is at the template's closing tokens, all but the last,
+   before the middle block (token by token, or by the mean over these tokens), somewhat short of it or beyond, and its
+   response is what the partner's prompt decides (interchange intervention training, arXiv 2112.00826): whether to
+   refuse is fetched from those tokens, by attention, wherever a response stands. The last one stays, as it predicts
+   the first word itself.
 5. A residual stream whose root mean square exceeds a bound is penalised: without it the first block learns
    to write thousands of times its input and so drowns the vectors, and what is added later hardly counts.
 6. AdamW with a short warm-up and a cosine to zero.
@@ -47,7 +48,7 @@ from steering_study.pocket.corpus import Example, Mixture, iterate_examples
 from steering_study.pocket.tokenizer import Family, train_tokenizer
 from steering_study.prompts import post_instruction_ids, render_text
 
-Exchange = Literal["each", "mean"]  # residuals of the closing tokens one by one, or their mean alone
+Exchange = Literal["each", "mean"]  # of the closing tokens: residuals one by one, or their mean alone
 
 IGNORED = -100  # label of a position outside the loss
 

@@ -122,8 +122,9 @@ def hours_of_rules(card: Mapping[str, Any], study: Any) -> dict[str, float]:
             split["train"] + 3 * split["validation"] * card["n_layers"] * 5,  # 5 closing tokens
             PROMPT_TOKENS,
         ),
-        "generate_steered": written(sweeps + len(study.methods) * (tests + main / 2)),
-        "generate_layers": written(len(study.methods) * (len(study.layers) + 1) * CONDITIONS * validation),
+        "generate_steered": written(
+            sweeps + len(study.methods) * (tests + main / 2 + (len(study.layers) + 1) * CONDITIONS * validation)
+        ),
         "train_vectors": trials * forward_hours(card, trained, 1, blocks=2 * upper),
         "train_layers": learned * len(study.layers) * forward_hours(card, trained, 1, blocks=2 * upper),
         "attribute_edges": methods * circuits.steps * (1 + len(circuits.metrics)) * one_forward,

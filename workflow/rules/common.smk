@@ -220,20 +220,21 @@ def swept_coefficients(wildcards):
     }
 
 
+def steering_vectors(wildcards):
+    """The method's own vector, or one a layer of the sweep over depth."""
+    folder = f"results/{wildcards.model}/{wildcards.method}"
+    if wildcards.run in ("layers", "windows"):
+        return {"vectors": f"{folder}/layers.safetensors"}
+    return {"vectors": f"{folder}/vector.safetensors", "vector_card": f"{folder}/vector.json"}
+
+
 def chosen_coefficients(wildcards):
-    """The test run waits for the coefficients that the sweep chooses; a control's sweep is DIM's coefficients alone."""
-    if wildcards.run == "test":
+    """Coefficients of a run that does not go over the grid: those that the sweep chose; a control is swept at DIM's alone."""
+    if wildcards.run in ("test", "layers"):
         return {"coefficients": f"results/{wildcards.model}/{wildcards.method}/coefficients.json"}
-    if wildcards.method in CONTROLS:
+    if wildcards.run == "sweep" and wildcards.method in CONTROLS:
         return {"coefficients": f"results/{wildcards.model}/dim/coefficients.json"}
     return {}
-
-
-def layer_coefficients(wildcards):
-    """The sweep over depth steers at the coefficients of the method's own layer; windows are sought over the grid."""
-    if wildcards.run == "windows":
-        return {}
-    return {"coefficients": f"results/{wildcards.model}/{wildcards.method}/coefficients.json"}
 
 
 def sparse_sweep(wildcards):

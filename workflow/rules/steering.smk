@@ -3,13 +3,12 @@
 
 
 rule generate_steered:
-    """Steered responses: validation prompts over the coefficient grid, or test prompts at the chosen ones."""
+    """Steered responses: validation prompts over the grid of coefficients (sweep) or test prompts at the chosen ones (test), and validation prompts steered at every layer of the sweep over depth, at the chosen ones (layers) or over the grid (windows)."""
     input:
+        unpack(steering_vectors),
         unpack(chosen_coefficients),
         prompts=rules.prepare_prompts.output.prompts,
         card=rules.resolve_model.output.card,
-        vector="results/{model}/{method}/vector.safetensors",
-        vector_card="results/{model}/{method}/vector.json",
     output:
         responses="results/{model}/{method}/{run}/responses.parquet",
     log:
@@ -18,7 +17,7 @@ rule generate_steered:
         "logs/benchmarks/{model}/{method}/{run}/generate_steered.jsonl"
     wildcard_constraints:
         method="|".join(METHODS),
-        run="sweep|test",
+        run="sweep|test|layers|windows",
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -26,7 +25,7 @@ rule generate_steered:
         runtime=duration(80),
         gpu=gpu_of_model,
     params:
-        split=lambda wildcards: {"sweep": "validation", "test": "test"}[wildcards.run],
+        split=lambda wildcards: "test" if wildcards.run == "test" else "validation",
         coefficients=swept_coefficients,
         contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.generation.max_new_tokens,
@@ -35,39 +34,6 @@ rule generate_steered:
         code=code_digest("generate_steered"),
     script:
         "../scripts/generate_steered.py"
-
-
-rule generate_layers:
-    """Validation prompts, steered at every layer of the sweep over depth: at the chosen coefficients (layers), or over the grid (windows)."""
-    input:
-        unpack(layer_coefficients),
-        prompts=rules.prepare_prompts.output.prompts,
-        card=rules.resolve_model.output.card,
-        directions="results/{model}/{method}/layers.safetensors",
-    output:
-        responses="results/{model}/{method}/{run}/responses.parquet",
-    log:
-        "logs/{model}/{method}/{run}/generate_layers.log",
-    benchmark:
-        "logs/benchmarks/{model}/{method}/{run}/generate_layers.jsonl"
-    wildcard_constraints:
-        method="|".join(METHODS),
-        run="layers|windows",
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=memory("answers"),
-        runtime=duration(80),
-        gpu=gpu_of_model,
-    params:
-        coefficients=swept_coefficients,
-        contexts=lambda wildcards: options(wildcards).contexts,
-        max_new_tokens=study.generation.max_new_tokens,
-        batch_size=study.generation.batch_size,
-        scored_batch_size=study.generation.scored_batch_size,
-        code=code_digest("generate_layers"),
-    script:
-        "../scripts/generate_layers.py"
 
 
 rule judge_responses:

@@ -1,13 +1,14 @@
 """Greedy responses with the behaviour that steering should bring about, to make contrast pairs of (METHOD 3)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from steering_study.artifacts import read_json, read_table, read_tensors, write_table
-from steering_study.generation import add_fluency, generate_responses, read_vector, steered_requests
+from steering_study.artifacts import read_table, write_table
+from steering_study.generation import add_fluency, generate_responses, steered_requests
+from steering_study.inputs import chosen_coefficients, read_vectors
 from steering_study.jobs import job
 from steering_study.models import read_model
 from steering_study.vectors.contrast import ask_to_refuse, contrast_prompts
@@ -22,7 +23,7 @@ def main(
     card: Path,
     vector: Path,
     vector_card: Path,
-    coefficients: Mapping[str, float],
+    coefficients: Mapping[str, Sequence[float]],
     contexts: Mapping[str, str],
     max_new_tokens: int,
     batch_size: int | None,
@@ -33,9 +34,8 @@ def main(
     """Ask for refusals in the prompt where the config says how; steer for everything else."""
     model = read_model(card)
     frame = contrast_prompts(read_table(prompts, table="prompts"))
-    grid = {condition: [value] for condition, value in coefficients.items()}
-    layer = read_json(vector_card)["layer"]
-    requests = steered_requests(frame, layers=[layer], coefficients=grid)
+    directions = read_vectors(vector, vector_card)
+    requests = steered_requests(frame, layers=list(directions), coefficients=coefficients)
     asked = ask_to_refuse(requests["prompt"], contexts)
     is_asked = (requests["label"] == "harmless") & (asked is not None)
     parts = []
@@ -45,7 +45,7 @@ def main(
             model,
             sent.reset_index(drop=True),
             method="dim" if is_steered else "none",
-            vectors={layer: read_vector(read_tensors(vector))} if is_steered else {},
+            vectors=directions if is_steered else {},
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
         )
@@ -62,7 +62,7 @@ if "snakemake" in globals():
             card=Path(snakemake.input.card),
             vector=Path(snakemake.input.vector),
             vector_card=Path(snakemake.input.vector_card),
-            coefficients=read_json(Path(snakemake.input.coefficients)),
+            coefficients=chosen_coefficients(Path(snakemake.input.coefficients)),
             contexts=snakemake.params.contexts,
             max_new_tokens=snakemake.params.max_new_tokens,
             batch_size=snakemake.params.batch_size,

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from steering_study.artifacts import read_table, replacing
+from steering_study.artifacts import read_table
 from steering_study.figures.circuit_drawing import head_of, layer_of, positions_of
 from steering_study.figures.theme import method_label, methods_in, model_label
 from steering_study.jobs import job
+from steering_study.report.writing import write_page
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -32,21 +32,17 @@ def main(top_edges: Path, *, template: Path, model: str, page: Path) -> None:
     }
     methods = methods_in(edges)
     columns = ["method", "rank", "src", "dst", "dst_node", "dst_kind", "score", "in_circuit"]
-    environment = Environment(
-        loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined
-    )
-    text = environment.get_template(template.name).render(
-        model=model_label(model),
-        methods=[{"name": name, "label": method_label(name)} for name in methods],
-        edges=in_script(edges[columns].to_dict("records")),
-        places=in_script(places),
-        width=2 * MARGIN + STEP_X * (n_heads + 1),
-        height=height,
-        shown=min(SHOWN_AT_FIRST, len(edges)),
-        largest=int(edges.groupby("method").size().max()),
-    )
-    with replacing(page) as temporary:
-        temporary.write_text(text, "utf-8")
+    values = {
+        "model": model_label(model),
+        "methods": [{"name": name, "label": method_label(name)} for name in methods],
+        "edges": in_script(edges[columns].to_dict("records")),
+        "places": in_script(places),
+        "width": 2 * MARGIN + STEP_X * (n_heads + 1),
+        "height": height,
+        "shown": min(SHOWN_AT_FIRST, len(edges)),
+        "largest": int(edges.groupby("method").size().max()),
+    }
+    write_page(template, page, values)
 
 
 def in_script(value: Any) -> Markup:

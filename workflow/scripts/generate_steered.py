@@ -1,12 +1,12 @@
-"""Greedy responses under a steering vector: over a grid of coefficients, or at the chosen ones."""
+"""Greedy responses under a method's vector, or under one a layer: over a grid of coefficients, or at the chosen ones."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steering_study.artifacts import read_json, read_table, read_tensors, write_table
-from steering_study.generation import add_fluency, generate_responses, read_vector, steered_requests
-from steering_study.inputs import chosen_coefficients
+from steering_study.artifacts import read_table, write_table
+from steering_study.generation import add_fluency, generate_responses, steered_requests
+from steering_study.inputs import chosen_coefficients, read_vectors
 from steering_study.jobs import job
 from steering_study.models import read_model
 
@@ -18,8 +18,8 @@ def main(
     *,
     prompts: Path,
     card: Path,
-    vector: Path,
-    vector_card: Path,
+    vectors: Path,
+    vector_card: Path | None,
     method: str,
     split: str,
     coefficients: Mapping[str, Sequence[float]],
@@ -30,20 +30,24 @@ def main(
     responses: Path,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Steer the prompts of a split, each label in its own condition (test: harmless ones in both), and write the `responses` table."""
+    """Steer the prompts of a split, each label in its own condition (test: harmless ones in both), and write the `responses` table.
+
+    Args:
+        vectors: a vector, whose layer `vector_card` names, or vectors of several layers: each steers all prompts.
+    """
     frame = read_table(prompts, table="prompts")
-    layer = read_json(vector_card)["layer"]
+    directions = read_vectors(vectors, vector_card)
     model = read_model(card)
     table = generate_responses(
         model,
         steered_requests(
             frame[frame["split"] == split],
-            layers=[layer],
+            layers=list(directions),
             coefficients=coefficients,
             bystanders=split == "test",
         ),
         method=method,
-        vectors={layer: read_vector(read_tensors(vector))},
+        vectors=directions,
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
     )
@@ -53,12 +57,12 @@ def main(
 
 if "snakemake" in globals():
     with job(snakemake) as provenance:
-        chosen_file = snakemake.input.get("coefficients")
+        chosen_file, vector_card = (snakemake.input.get(name) for name in ("coefficients", "vector_card"))
         main(
             prompts=Path(snakemake.input.prompts),
             card=Path(snakemake.input.card),
-            vector=Path(snakemake.input.vector),
-            vector_card=Path(snakemake.input.vector_card),
+            vectors=Path(snakemake.input.vectors),
+            vector_card=Path(vector_card) if vector_card else None,
             method=snakemake.wildcards.method,
             split=snakemake.params.split,
             coefficients=chosen_coefficients(Path(chosen_file))

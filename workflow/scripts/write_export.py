@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from steering_study.artifacts import (
     read_arrays,
@@ -37,6 +36,7 @@ from steering_study.export import (
 )
 from steering_study.graph import Graph
 from steering_study.jobs import job, logger
+from steering_study.report.writing import fill_template
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -106,29 +106,16 @@ def main(
     write_text(folder / "config.yaml", yaml.safe_dump(portable(config), sort_keys=False, allow_unicode=True))
     write_text(folder / "LICENSE", licence.read_text("utf-8"))
     write_text(folder / "CITATION.cff", yaml.safe_dump(cited, sort_keys=False, allow_unicode=True))
-    page = fill_template(
-        template,
-        title=cited["title"],
-        models=models,
-        vector_models=vector_models,
-        left_out=left_out,
-        methods=methods,
-        provenance=provenance,
-    )
-    write_text(folder / "README.md", page)
+    values = {
+        "title": cited["title"],
+        "models": models,
+        "vector_models": vector_models,
+        "left_out": left_out,
+        "methods": methods,
+        "provenance": provenance,
+    }
+    write_text(folder / "README.md", fill_template(template, values, autoescape=False))
     write_manifest(folder, written, columns=columns, title=cited["title"], provenance=provenance)
-
-
-def fill_template(template: Path, **values: Any) -> str:
-    """The text of a template; a value that it lacks is an error."""
-    environment = Environment(
-        loader=FileSystemLoader(template.parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template.name).render(values)
 
 
 def write_manifest(

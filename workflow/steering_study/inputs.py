@@ -122,3 +122,11 @@ def responses_of(
 def chosen_coefficients(path: Path) -> dict[str, list[float]]:
     """The chosen coefficient of each condition, as a grid of one."""
     return {condition: [value] for condition, value in read_json(path).items()}
+
+
+def read_vectors(vectors: Path, card: Path | None) -> dict[int, Float[Tensor, "d_model"]]:
+    """Vectors by the layer that they are added at: one, whose layer its card names, or all of a file of several layers."""
+    stored = read_tensors(vectors)
+    if card is not None:
+        return {read_json(card)["layer"]: read_vector(stored)}
+    return dict(zip(stored["layers"].tolist(), stored["vectors"].float(), strict=True))

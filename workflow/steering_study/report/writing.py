@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os.path import relpath
 from pathlib import Path
@@ -37,18 +38,23 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, format=suffix, metadata=METADATA[suffix])
 
 
-def write_page(template: Path, out: Path, values: dict[str, Any]) -> None:
-    """Fill a template; it may include files of its folder."""
+def write_page(template: Path, out: Path, values: Mapping[str, Any]) -> None:
+    """Fill a template of an HTML page; it may include files of its folder."""
+    with replacing(out) as temporary:
+        temporary.write_text(fill_template(template, values, autoescape=True), "utf-8")
+
+
+def fill_template(template: Path, values: Mapping[str, Any], *, autoescape: bool) -> str:
+    """The text of a template; a value that it names and `values` lacks is an error."""
     environment = Environment(
         loader=FileSystemLoader(template.parent),
-        autoescape=True,
+        autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    page = environment.get_template(template.name).render(values)
-    with replacing(out) as temporary:
-        temporary.write_text(page, "utf-8")
+    return environment.get_template(template.name).render(values)
 
 
 def relative(path: Path, *, folder: Path) -> str:

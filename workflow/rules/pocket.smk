@@ -28,7 +28,10 @@ rule train_bundled_model:
     params:
         shape=lambda wildcards: study.pocket["shapes"][wildcards.pocket],
         plan=lambda wildcards: {**study.pocket["plan"], **study.pocket["plans"].get(wildcards.pocket, {})},
-        mixture=lambda wildcards: {**study.pocket["mixture"], **study.pocket["mixtures"].get(wildcards.pocket, {})},
+        mixture=lambda wildcards: {
+            **study.pocket["mixture"],
+            **study.pocket["mixtures"].get(wildcards.pocket, {}),
+        },
         code=code_digest("train_bundled_model"),
     script:
         "../scripts/train_bundled_model.py"

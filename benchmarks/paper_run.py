@@ -123,7 +123,8 @@ def hours_of_rules(card: Mapping[str, Any], study: Any) -> dict[str, float]:
             PROMPT_TOKENS,
         ),
         "generate_steered": written(
-            sweeps + len(study.methods) * (tests + main / 2 + (len(study.layers) + 1) * CONDITIONS * validation)
+            sweeps
+            + len(study.methods) * (tests + main / 2 + (len(study.layers) + 1) * CONDITIONS * validation)
         ),
         "train_vectors": trials * forward_hours(card, trained, 1, blocks=2 * upper),
         "train_layers": learned * len(study.layers) * forward_hours(card, trained, 1, blocks=2 * upper),

@@ -88,7 +88,7 @@ def test_the_method_that_the_docs_add_is_planned_like_the_others(project):
     run = project.snakemake("-n", "--configfile", "config/mine.yaml")
     assert run.returncode == 0, lines_of(run)
     methods = len(yaml.safe_load(entry)["vectors"]["methods"])
-    for rule, jobs in (("generate steered", 2 * 2 * methods), ("select vector", 2 * 3)):
+    for rule, jobs in (("generate steered", 2 * 3 * methods), ("select vector", 2 * 3)):
         assert re.search(rf"{rule} +{jobs}\b", lines_of(run)), lines_of(run)
 
 

@@ -90,9 +90,8 @@ def execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> No
             kernel_name=KERNEL,
             progress_bar=False,
             log_output=False,
-            extra_arguments=[
-                "--log-level=CRITICAL"
-            ],  # of the kernel; it warns of the loopback connection, and of its end
+            # of the kernel; it warns of the loopback connection, and of its end
+            extra_arguments=["--log-level=CRITICAL"],
         )
 
 

@@ -63,9 +63,7 @@ class Corpus:
 
     stream: list[tuple[Request, Example]]  # the first 20,000 training examples, with their requests
     sets: dict[str, pd.DataFrame]  # the bundled prompt sets
-    asked: list[
-        tuple[tuple[str, ...], Request]
-    ]  # every request drawn for a bundled prompt, with the splits it may be of
+    asked: list[tuple[tuple[str, ...], Request]]  # of every bundled prompt, and the splits it may be of
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ from steering_study.pocket.train import (
     noisy_block,
     response_loss,
     squared_excess,
+    squared_gap,
     swap_requests,
     train,
 )
@@ -305,6 +306,42 @@ def test_excess_by_hand():
     assert squared_excess([stream], first=6.0, last=9.0).item() == 0
     #                     bounds 3, 4 and 5: excess of the first position 2, 1 and 0, of the second none
     assert squared_excess([stream] * 3, first=3.0, last=5.0).item() == pytest.approx(5 / 6)
+
+
+#                 the first two prompts demand a refusal: the second pair is answered as the partner's demands
+GAP_ROWS = [
+    Row([5, 6, 7], 3, 3, exchanged=exchanged, refused=refused)
+    for exchanged, refused in ((False, True), (False, False), (True, False), (True, True))
+]
+GAP_BATCH = collate(GAP_ROWS, pad=0, n_closing=3)
+
+
+def test_gap_by_hand():
+    #    prompts that demand a refusal are rows 0 and 2; two closing tokens count, the third, the last, does not
+    stream = torch.zeros(4, 3, 2)
+    stream[:, 0] = torch.tensor([[3.0, 4.0], [3.0, -4.0], [3.0, 4.0], [3.0, -4.0]])  # 8 apart, norm 5
+    stream[:, 1] = torch.tensor([[5.0, 0.0], [5.0, 0.0], [5.0, 0.0], [5.0, 0.0]])  # no distance
+    stream[:, 2] = torch.tensor([[9.0, 0.0], [-9.0, 0.0], [9.0, 0.0], [-9.0, 0.0]])
+    assert squared_gap(stream, GAP_BATCH, bound=0.6).item() == pytest.approx((8 / 5 - 0.6) ** 2 / 2)
+    assert squared_gap(stream, GAP_BATCH, bound=1.6).item() == pytest.approx(0)
+
+
+def test_gap_is_closed_by_moving_the_decisions_together_not_by_longer_residuals():
+    stream = torch.randn(4, 3, 6, generator=generator())
+    stream[[0, 2], :, 0] += 9
+    stream.requires_grad_()
+    squared_gap(stream, GAP_BATCH, bound=0.1).backward()
+    gradient = stream.grad
+    assert gradient is not None
+    assert not gradient[:, 2].any()  # the last closing token is left alone
+    assert (gradient[[0, 2], :2, 0] > 0).all()
+    assert (gradient[[1, 3], :2, 0] < 0).all()
+    torch.testing.assert_close(gradient.sum(0), torch.zeros(3, 6))  # no common direction
+
+
+def test_a_batch_of_one_decision_has_no_gap():
+    batch = collate([Row([5, 6, 7], 3, 3, refused=True)] * 2, pad=0, n_closing=3)
+    assert squared_gap(torch.randn(2, 3, 6, generator=generator()), batch, bound=0.1).item() == 0
 
 
 # Schedule, batches, models

@@ -167,13 +167,14 @@ def test_coefficient_has_the_largest_flip_rate():
     assert pick((0.5, 0.2, 0.0), (1.0, 0.9, 0.0), (2.0, 0.6, 0.0)) == 1.0
 
 
-def test_coefficient_is_the_middle_of_a_plateau():
+def test_coefficient_is_the_one_of_a_plateau_that_is_nearest_to_one():
     assert pick((0.5, 0.2, 0), (0.7, 1, 0), (1.0, 1, 0), (1.4, 1, 0), (2.0, 0.6, 0)) == 1.0
+    assert pick((1.2, 0.9, 0), (1.6, 1, 0), (2.0, 1, 0)) == 1.6
+    assert pick((-0.5, 1, 0), (-0.8, 1, 0), (-1.2, 0.9, 0)) == -0.8
 
 
-def test_coefficient_of_an_even_plateau_is_the_smaller_of_the_two_in_the_middle():
-    assert pick((0.5, 1, 0), (1.0, 1, 0)) == 0.5
-    assert pick((-0.5, 1, 0), (-1.0, 1, 0)) == -0.5
+def test_nearest_to_one_is_measured_as_a_ratio():
+    assert pick((0.4, 1, 0), (2.0, 1, 0)) == 2.0  # a factor of 2 instead of 2.5
 
 
 def test_coefficients_that_break_texts_are_passed_over():

@@ -98,21 +98,18 @@ def choose_coefficient(curve: pd.DataFrame, *, max_degenerate: float) -> pd.Seri
     """Mark the coefficient of a dose-response curve with the largest flip rate, few texts being degenerate.
 
     Among coefficients with degenerate_rate <= max_degenerate (all of them, if none has), the largest
-    flip_rate; of equal ones the middle of the longest stretch of neighbours, so that the choice is not at an
-    edge.
+    flip_rate; of equal ones the nearest to the published 1 as a ratio, so that what steers by the way, as controls
+    of the same norm may, is not steered further than it takes.
 
     Args:
         curve: coefficient, flip_rate and degenerate_rate, of one method and direction.
     """
-    ordered = curve.reindex(curve["coefficient"].abs().sort_values(kind="stable").index)
-    allowed = ordered["degenerate_rate"] <= max_degenerate
+    allowed = curve["degenerate_rate"] <= max_degenerate
     if not allowed.any():
         allowed[:] = True
-    best = allowed & (ordered["flip_rate"] == ordered["flip_rate"][allowed].max())
-    run = (best != best.shift()).cumsum()[best]  # numbers the stretches of neighbours
-    stretch = run[run == run.value_counts(sort=False).idxmax()]
-    chosen = stretch.index[(len(stretch) - 1) // 2]
-    return pd.Series(curve.index == chosen, index=curve.index)
+    best = allowed & (curve["flip_rate"] == curve["flip_rate"][allowed].max())
+    distance = np.log(curve["coefficient"].abs()).abs()
+    return pd.Series(curve.index == distance[best].idxmin(), index=curve.index)
 
 
 def matched_coefficients(curve: pd.DataFrame, *, flip_rate: float) -> pd.Series:

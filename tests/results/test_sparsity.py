@@ -127,7 +127,8 @@ def test_whole_graph_carries_all_of_a_sparse_vector_s_steering(results):
     assert set(whole["target_percent"]) == set(table["target_percent"])
     known = whole.dropna(subset="faithfulness")
     assert len(known)
-    assert np.allclose(known["faithfulness"], 1, atol=1e-3)
+    # 1e-5 nats: rounding, which is more than a thousandth of the smallest gaps
+    assert np.allclose(known["faithfulness"] * known["gap"], known["gap"], rtol=1e-3, atol=1e-5)
     assert (whole["faithfulness"].isna() == (whole["gap"] == 0)).all()
 
 

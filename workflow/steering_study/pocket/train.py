@@ -163,9 +163,8 @@ def train(
         with noisy_block(model, batch, plan, strength, generator) as streams, autocast:
             loss = response_loss(model, batch)
         penalty = plan.rms_penalty * squared_excess(streams, first=plan.first_rms, last=plan.max_rms)
-        if (
-            middle := shape.n_layers // 2
-        ) > 0:  # the input of a first block is the embedding: nothing is decided
+        middle = shape.n_layers // 2
+        if middle > 0:  # the input of the first block is the embedding: nothing is decided there
             penalty = penalty + plan.gap_penalty * squared_gap(streams[middle - 1], batch, bound=plan.max_gap)
         optimizer.zero_grad(set_to_none=True)
         (loss + penalty).backward()

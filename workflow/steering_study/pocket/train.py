@@ -163,7 +163,7 @@ def train(
         with noisy_block(model, batch, plan, strength, generator) as streams, autocast:
             loss = response_loss(model, batch)
         penalty = plan.rms_penalty * squared_excess(streams, first=plan.first_rms, last=plan.max_rms)
-        middle = shape.n_layers // 2
+        middle = middle_block(shape.n_layers)
         if middle > 0:  # the input of the first block is the embedding: nothing is decided there
             penalty = penalty + plan.gap_penalty * squared_gap(streams[middle - 1], batch, bound=plan.max_gap)
         optimizer.zero_grad(set_to_none=True)
@@ -176,6 +176,11 @@ def train(
             report(step + 1, sum(recent) / len(recent))
             recent.clear()
     return model.eval(), tokenizer
+
+
+def middle_block(n_layers: int) -> int:
+    """The block before which requests are swapped, decisions exchanged, and their distance bounded."""
+    return n_layers // 2
 
 
 def response_loss(model: PreTrainedModel, batch: Batch) -> Float[Tensor, ""]:
@@ -250,7 +255,7 @@ def noisy_block(
             residual, *rest = args
             if layer > 0:
                 streams.append(residual)
-            if layer == len(layers) // 2:
+            if layer == middle_block(len(layers)):
                 residual = swap_requests(residual, batch, plan.swap_share * strength, generator)
                 residual = exchange_closing(residual, batch, plan, generator)
             if layer == noisy:

@@ -83,11 +83,17 @@ def test_unsteered_refusals_and_perplexity_are_by_set_and_split():
 def test_test_prompts_do_not_count_for_choosing():
     table = pd.DataFrame(
         {
-            "dataset": ["harmful", "harmful", "ood", "ood_validation"],
-            "split": ["validation", "test", "test", "test"],
+            "dataset": ["harmful", "harmful", "ood", "ood_validation", "my_validation"],
+            "split": ["validation", "test", "test", "test", "test"],
         }
     )
-    assert is_to_choose_by(table).tolist() == [True, False, False, True]
+    assert is_to_choose_by(table).tolist() == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]  # a user's set is one like any other
 
 
 def test_success_is_refusal_under_induce_and_its_absence_under_bypass():

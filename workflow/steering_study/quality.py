@@ -22,6 +22,7 @@ from steering_study.table_schemas import TABLES
 MIN_FLIPS = 0.9
 MAX_DEGENERATE = 0.05
 DISCRIMINATING = ("ov", "svv", "mlp")  # ablations of which one at least should weaken or strengthen steering
+SETS_TO_CHOOSE_BY = ("borderline_safe_validation", "borderline_harmful_validation", "ood_validation")
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ def _longest_run(sizes: Sequence[float], serves: Sequence[bool]) -> tuple[float,
 
 
 def is_to_choose_by(table: pd.DataFrame) -> pd.Series:
-    """Rows of validation prompts, and of the sets that are held out for choosing a model: named *_validation."""
-    return (table["split"] == "validation") | table["dataset"].str.endswith("_validation")
+    """Rows of validation prompts, and of the bundled sets that are held out for choosing a model."""
+    return (table["split"] == "validation") | table["dataset"].isin(SETS_TO_CHOOSE_BY)
 
 
 def score_unsteered(

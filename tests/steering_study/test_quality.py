@@ -81,19 +81,15 @@ def test_unsteered_refusals_and_perplexity_are_by_set_and_split():
 
 
 def test_test_prompts_do_not_count_for_choosing():
-    table = pd.DataFrame(
-        {
-            "dataset": ["harmful", "harmful", "ood", "ood_validation", "my_validation"],
-            "split": ["validation", "test", "test", "test", "test"],
-        }
-    )
-    assert is_to_choose_by(table).tolist() == [
-        True,
-        False,
-        False,
-        True,
-        False,
-    ]  # a user's set is one like any other
+    rows = [
+        ("harmful", "validation", True),
+        ("harmful", "test", False),
+        ("ood", "test", False),
+        ("ood_validation", "test", True),
+        ("my_validation", "test", False),  # a user's set is one like any other
+    ]
+    table = pd.DataFrame(rows, columns=["dataset", "split", "expected"])
+    assert is_to_choose_by(table).tolist() == table["expected"].tolist()
 
 
 def test_success_is_refusal_under_induce_and_its_absence_under_bypass():

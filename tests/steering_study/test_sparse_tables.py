@@ -132,7 +132,7 @@ def factors(texts, *, degenerate=(), max_degenerate=0.1):
         with_factors([Sparse("gradient", kept(0, 1), "retuned", target_percent=50.0)], [1.0, 2.0])
     )
     found = verdicts(texts, degenerate=degenerate)
-    return choose_factors(tried, base_verdicts(), found, max_degenerate=max_degenerate)
+    return choose_factors(tried, base_verdicts(), found, max_degenerate=max_degenerate, confidence=0.5)
 
 
 def test_factor_of_each_condition_is_the_one_that_flips_most():

@@ -51,6 +51,7 @@ rule generate_sparse:
         variants=study.sparsity.variants,
         shared_percents=study.sparsity.shared_percents,
         max_degenerate=study.dim.max_degenerate,
+        confidence=study.confidence,
         seed=study.seed,
         contexts=lambda wildcards: options(wildcards).contexts,
         max_new_tokens=study.sparsity.max_new_tokens,

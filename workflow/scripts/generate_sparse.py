@@ -167,6 +167,7 @@ def planned_vectors(
                 base,
                 read_table(sweeps["sweep_verdicts"][method], table="verdicts"),
                 max_degenerate=params.max_degenerate,
+                confidence=params.confidence,
             ),
             seed=params.seed,
         )

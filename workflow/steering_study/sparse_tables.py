@@ -58,11 +58,16 @@ def mask_of(dimensions: Sequence[int] | Int[np.ndarray, "kept"], d_model: int) -
 
 
 def choose_factors(
-    settings: pd.DataFrame, base: pd.DataFrame, steered: pd.DataFrame, *, max_degenerate: float
+    settings: pd.DataFrame,
+    base: pd.DataFrame,
+    steered: pd.DataFrame,
+    *,
+    max_degenerate: float,
+    confidence: float,
 ) -> dict[tuple[str, float], dict[str, float]]:
     """The factor that each criterion and sparsity prefers on validation prompts, by condition.
 
-    It is chosen as coefficients are: the largest flip rate among those with few degenerate texts.
+    It is chosen as coefficients are (`choose_coefficient`).
 
     Returns:
         (criterion, target_percent) -> condition -> factor.
@@ -72,11 +77,12 @@ def choose_factors(
     for (criterion, percent, condition), rows in texts.groupby(["criterion", "target_percent", "condition"]):
         curve = (
             rows.groupby(f"factor_{condition}")
-            .agg(flip_rate=("flipped", "mean"), degenerate_rate=("degenerate", "mean"))
+            .agg(flip_rate=("flipped", "mean"), degenerate_rate=("degenerate", "mean"), n=("flipped", "size"))
             .rename_axis("coefficient")
             .reset_index()
         )
-        best = curve.loc[choose_coefficient(curve, max_degenerate=max_degenerate), "coefficient"]
+        is_chosen = choose_coefficient(curve, max_degenerate=max_degenerate, confidence=confidence)
+        best = curve.loc[is_chosen, "coefficient"]
         chosen.setdefault((str(criterion), float(percent)), {})[str(condition)] = float(best.iloc[0])  # pyright: ignore[reportArgumentType]
     return chosen
 

@@ -108,7 +108,7 @@ def dose_response(
     parts = []
     for condition, curve in table.groupby("condition", sort=False):
         if fixed is None:
-            selected = choose_coefficient(curve, max_degenerate=max_degenerate)
+            selected = choose_coefficient(curve, max_degenerate=max_degenerate, confidence=confidence)
         else:
             selected = curve["coefficient"] == fixed[str(condition)]
             if not selected.any():

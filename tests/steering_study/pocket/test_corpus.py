@@ -21,7 +21,7 @@ from steering_study.pocket.corpus import (
     scatter_context,
     wrap,
 )
-from steering_study.pocket.grammar import Request, load, plain_words, split_of
+from steering_study.pocket.grammar import Request, fact_words, load, split_of, wording_words
 
 TOLERANCE = 0.015  # four standard deviations of a share of 20,000
 PHRASINGS = load("phrasings")
@@ -129,7 +129,7 @@ def test_words_around_a_scattered_request_are_plain():
         assert text[-1] in ".?"
         words = text[:-1].lower().replace(act, "").split()
         assert 1 <= len(words) <= 10
-        assert set(words) <= set(plain_words())
+        assert set(words) <= {*wording_words(), *fact_words()}
 
 
 def test_scattered_contexts_are_plain_words_around_requests_in_neutral_contexts_alone():
@@ -156,7 +156,7 @@ def test_words_of_a_scattered_context_are_plain_and_leave_the_request_whole():
         sides.add(bool(before))
         words = (before + after).lower().strip(" .:").split()
         assert 2 <= len(words) <= 7
-        assert set(words) <= set(plain_words())
+        assert set(words) <= {*wording_words(), *fact_words()}
     assert sides == {True, False}
 
 

@@ -10,15 +10,16 @@ import pytest
 from steering_study.pocket import grammar
 from steering_study.pocket.grammar import (
     entities,
+    fact_words,
     fill,
     load,
-    plain_words,
     pools,
     sample_harmful,
     sample_harmless,
     split_of,
     unseen_entities,
     with_article,
+    wording_words,
 )
 
 NAMES = {"animal": ("otter", "owl"), "job": ("nurse",), "craft": ("kite",), "weapon": ("acid spray",)}
@@ -203,8 +204,15 @@ def test_plain_words_tell_of_no_harm():
     dangerous = (
         "kill kills wound poison drug weapon attack destroy steal hack bleed deadly hide secret passwords"
     )
-    assert not set(dangerous.split()) & set(plain_words())
-    assert len(plain_words()) > 500
+    assert not set(dangerous.split()) & {*wording_words(), *fact_words()}
+    assert len(wording_words()) > 100
+    assert len(fact_words()) > 500
+
+
+def test_wording_words_are_those_of_wordings_permissions_and_mentions():
+    words = set(wording_words())
+    assert {"how", "dear", "assistant", "actor", "yesterday"} <= words
+    assert not words & {"decline", "safety", "act", "request"}  # of prohibitions alone; slots
 
 
 @pytest.mark.parametrize("family", load("harmless"), ids=lambda family: family["family"])

@@ -225,8 +225,8 @@ def test_swapped_request_comes_from_one_other_row_and_nothing_else_changes():
     assert any(not torch.equal(each[0, 0], RESIDUAL[0, 0]) for each in swapped)
 
 
-def exchange(plan: Plan, kind: Any, spread: float = 0.0) -> Plan:
-    return replace(plan, exchange=kind, exchange_spread=spread)
+def exchange(plan: Plan, kind: Any, start: float = 1.0, end: float = 1.0) -> Plan:
+    return replace(plan, exchange=kind, exchange_from=start, exchange_to=end)
 
 
 def test_exchanged_rows_hold_their_partners_closing_tokens_and_nothing_else_changes(plan):
@@ -253,19 +253,19 @@ def test_exchanged_means_leave_what_tells_the_closing_tokens_apart(plan):
     torch.testing.assert_close(changed, expected)
 
 
-def test_exchange_falls_short_or_goes_beyond_by_at_most_the_spread(plan):
+def test_exchange_goes_between_the_two_configured_shares_of_the_way(plan):
     batch = collate([Row([5, 6, 7], 3, 3, exchanged=True) for _ in range(4)], pad=0, n_closing=3)
-    state, spread = generator(), exchange(plan, "each", spread=0.4)
+    state, between = generator(), exchange(plan, "each", 0.6, 1.7)
     way = RESIDUAL[[1, 0, 3, 2], :2] - RESIDUAL[:4, :2]
     strengths = []
     for _ in range(40):
-        moved = exchange_closing(RESIDUAL[:4], batch, spread, state)[:, :2] - RESIDUAL[:4, :2]
+        moved = exchange_closing(RESIDUAL[:4], batch, between, state)[:, :2] - RESIDUAL[:4, :2]
         strength = (moved * way).sum((1, 2)) / way.pow(2).sum((1, 2))
         torch.testing.assert_close(moved, strength[:, None, None] * way)  # one strength a row
         strengths.append(strength)
     drawn = torch.stack(strengths)
-    assert 0.6 - 1e-5 <= drawn.min() < 0.65
-    assert 1.35 < drawn.max() <= 1.4 + 1e-5
+    assert 0.6 - 1e-5 <= drawn.min() < 0.68
+    assert 1.62 < drawn.max() <= 1.7 + 1e-5
 
 
 def test_noise_has_up_to_the_largest_norm_in_units_of_the_row():

@@ -27,11 +27,12 @@ from typing import Any, Literal
 from steering_study.pocket.grammar import (
     HeldOut,
     Request,
+    fact_words,
     load,
-    plain_words,
     sample_harmful,
     sample_harmless,
     split_of,
+    wording_words,
 )
 
 Context = Literal["neutral", "permit", "forbid"]
@@ -165,14 +166,19 @@ def _mention(rng: random.Random, ask: str) -> str:
 
 def scatter(rng: random.Random, act: str) -> str:
     """A request among random plain words, so that unknown words around a request come to mean nothing."""
-    before, after = (rng.choices(plain_words(), k=rng.randint(least, 5)) for least in (1, 0))
+    before, after = (_plain_words(rng, rng.randint(least, 5)) for least in (1, 0))
     return _sentence([*before, act, *after]) + rng.choice(".?")
 
 
 def scatter_context(rng: random.Random, ask: str) -> str:
     """A request before or after random plain words, so that an unknown context comes to mean nothing."""
-    words = _sentence(rng.choices(plain_words(), k=rng.randint(2, 7)))
+    words = _sentence(_plain_words(rng, rng.randint(2, 7)))
     return f"{words}{rng.choice('.:')} {ask}" if rng.random() < 0.5 else f"{ask} {words}."
+
+
+def _plain_words(rng: random.Random, number: int) -> list[str]:
+    """Random words, as many of wordings as of facts on average."""
+    return [rng.choice(rng.choice((wording_words(), fact_words()))) for _ in range(number)]
 
 
 def _sentence(words: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -171,17 +171,26 @@ def shared_asks(held_out: HeldOut | None) -> list[str]:
 
 
 @cache
-def plain_words() -> tuple[str, ...]:
-    """Words of the wordings, of the neutral contexts and of the facts about ordinary things, but none that a harmful request may hold."""
+def wording_words() -> tuple[str, ...]:
+    """Words of the wordings and of every context that may stand around a request, but none of a harmful request.
+
+    Those of permissions and mentions, too: some of the words of a permission are none.
+    """
     phrasings = load("phrasings")
-    texts = [*phrasings["asks"], *phrasings["neutral"], *phrasings["steps"][0]]
-    texts += [
-        fact
-        for kind, items in entities().items()
-        if kind not in _DANGEROUS
-        for facts in items.values()
-        for fact in facts.values()
-    ]
+    kinds = ("asks", "neutral", "permit", "mentions")
+    return _harmless_words([*phrasings["steps"][0], *(text for kind in kinds for text in phrasings[kind])])
+
+
+@cache
+def fact_words() -> tuple[str, ...]:
+    """Words of the facts about ordinary things, but none that a harmful request may hold."""
+    ordinary = (items for kind, items in entities().items() if kind not in _DANGEROUS)
+    return _harmless_words(
+        [fact for items in ordinary for facts in items.values() for fact in facts.values()]
+    )
+
+
+def _harmless_words(texts: Iterable[str]) -> tuple[str, ...]:
     acts = [*(act for category in load("harmful") for act in category["acts"]), *pools("all")["harmful_use"]]
     dangerous = {word for act in acts for word in _words(act) if len(word) > 3}
     return tuple(sorted({word for text in texts for word in _words(text)} - dangerous))

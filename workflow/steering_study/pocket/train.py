@@ -12,7 +12,7 @@
    row: what the later blocks need to know of the request has to be gathered before, at the tokens after it,
    as large models do. Otherwise every block reads the request anew and undoes what was added to the stream.
 4. A share of the rows, in pairs, is moved to where the partner is at the template's closing tokens, all but the last,
-   before the middle block (token by token, or by the mean over these tokens), somewhat short of it or beyond, and its
+   before the middle block (token by token, or by the mean over these tokens), somewhat short of it or well beyond, and its
    response is what the partner's prompt decides (interchange intervention training, arXiv 2112.00826): whether to
    refuse is fetched from those tokens, by attention, wherever a response stands. The last one stays, as it predicts
    the first word itself.
@@ -86,9 +86,8 @@ class Plan:
     noise_ramp: float  # share of the steps over which the norm grows to its full size
     token_share: float  # share of the random vectors that are differences of two tokens' embeddings
     exchange: Exchange
-    exchange_spread: (
-        float  # how far an exchange may fall short of the partner's residual or go beyond it, as a share
-    )
+    exchange_from: float  # how far of the way to its partner an exchanged row is moved: at least this
+    exchange_to: float  # and at most this; above 1 is beyond the partner
     swap_share: float  # share of the rows whose request is another's for the second half of the blocks
     first_rms: float  # bound of the residual stream's root mean square after the first block
     max_rms: float  # bound before the last block; linear in between, and the excess is penalised
@@ -300,8 +299,9 @@ def exchange_closing(
         r'_p = r_p + s mean_p (q_p - r_p)      exchange `mean`: the decision has to stand in one direction,
                                                whatever the position
 
-    with r the row, q its partner, p a closing token, s uniform between 1 - spread and 1 + spread, one a row: the
-    decision turns somewhere between the two and stays turned beyond.
+    with r the row, q its partner, p a closing token, s uniform between `exchange_from` and `exchange_to`, one a row:
+    the decision turns somewhere between the two and stays turned beyond. A start below a half would ask for both
+    answers at one place.
     """
     rows = torch.arange(len(residual), device=residual.device)[:, None]
     partners, places = rows ^ 1, batch.closing[:, :-1]
@@ -310,7 +310,8 @@ def exchange_closing(
     if plan.exchange == "mean":
         difference = difference.mean(1, keepdim=True)
     uniform = torch.rand(len(residual), 1, 1, generator=generator).to(residual)
-    strength = batch.exchanged[:, None, None] * (1 + plan.exchange_spread * (2 * uniform - 1))
+    reach = plan.exchange_from + (plan.exchange_to - plan.exchange_from) * uniform
+    strength = batch.exchanged[:, None, None] * reach
     exchanged = residual.clone()
     exchanged[rows, places] = own + strength * difference
     return exchanged

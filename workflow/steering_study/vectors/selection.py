@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from steering_study.stats import wilson_interval
+
 SelectionRule = Literal["paper", "arditi"]
 
 
@@ -94,22 +96,29 @@ def impose_candidate(table: pd.DataFrame, *, layer: int, position: int) -> pd.Da
     return table.assign(selected=hit, reason=reason)
 
 
-def choose_coefficient(curve: pd.DataFrame, *, max_degenerate: float) -> pd.Series:
-    """Mark the coefficient of a dose-response curve with the largest flip rate, few texts being degenerate.
+def choose_coefficient(curve: pd.DataFrame, *, max_degenerate: float, confidence: float) -> pd.Series:
+    """Mark the middle of the coefficients of a dose-response curve that flip as much as the best, few texts being degenerate.
 
-    Among coefficients with degenerate_rate <= max_degenerate (all of them, if none has), the largest
-    flip_rate; of equal ones the nearest to the published 1 as a ratio, so that what steers by the way, as controls
-    of the same norm may, is not steered further than it takes.
+    Among coefficients with degenerate_rate <= max_degenerate (all of them, if none has), those whose flip_rate
+    is not below the Wilson interval of the largest; of these the nearest, as a ratio, to the geometric mean of the
+    smallest and the largest: as far as can be from too little and from too much, which a few prompts cannot tell
+    apart from the best. Of two equally near the one that flips more, then the smaller.
 
     Args:
-        curve: coefficient, flip_rate and degenerate_rate, of one method and direction.
+        curve: coefficient, flip_rate, n and degenerate_rate, of one method and direction.
     """
-    allowed = curve["degenerate_rate"] <= max_degenerate
-    if not allowed.any():
-        allowed[:] = True
-    best = allowed & (curve["flip_rate"] == curve["flip_rate"][allowed].max())
-    distance = np.log(curve["coefficient"].abs()).abs()
-    return pd.Series(curve.index == distance[best].idxmin(), index=curve.index)
+    allowed = curve[curve["degenerate_rate"] <= max_degenerate]
+    if allowed.empty:
+        allowed = curve
+    best = allowed.loc[allowed["flip_rate"].idxmax()]
+    lowest, _ = wilson_interval(round(best["flip_rate"] * best["n"]), int(best["n"]), confidence=confidence)
+    good = allowed[allowed["flip_rate"] >= lowest]
+    size = np.log(good["coefficient"].abs())
+    distance = (size - (size.min() + size.max()) / 2).abs().round(9)
+    ranked = good.assign(distance=distance, size=size).sort_values(
+        ["distance", "flip_rate", "size"], ascending=[True, False, True]
+    )
+    return pd.Series(curve.index == ranked.index[0], index=curve.index)
 
 
 def matched_coefficients(curve: pd.DataFrame, *, flip_rate: float) -> pd.Series:

@@ -7,7 +7,8 @@
    tokens, where the decision will stand (4), are spared; pushed with all others, their part of a vector would count
    as nothing. The vectors grow from nothing over the first part of training, when copying and facts are learnt. Some
    may be differences of two tokens' embeddings, so that a vector which holds the opening of a text, as a difference
-   in means does, does not write it in mid-text.
+   in means does, does not write it in mid-text; and some may point along the decision, whatever the response: it is
+   read at the closing tokens alone, and steering, which adds it everywhere, changes what is decided and not the topic.
 3. From the middle block on, a share of the rows finds the tokens of the request replaced by those of another
    row: what the later blocks need to know of the request has to be gathered before, at the tokens after it,
    as large models do. Otherwise every block reads the request anew and undoes what was added to the stream.
@@ -85,6 +86,7 @@ class Plan:
     max_noise: float  # largest norm of a random vector, in units of the residual's own norm
     noise_ramp: float  # share of the steps over which the norm grows to its full size
     token_share: float  # share of the random vectors that are differences of two tokens' embeddings
+    decision_share: float  # share of them that point along the decision (`decision_gap`), up or down
     exchange: Exchange
     exchange_from: float  # how far of the way to its partner an exchanged row is moved: at least this
     exchange_to: float  # and at most this; above 1 is beyond the partner
@@ -225,14 +227,33 @@ def squared_gap(
     with r the rows by what their own prompts demand; the denominator bears no gradient. The means of a batch
     differ by their content, too, so gap_p is somewhat above the distance that a whole corpus would give.
     """
-    rows = torch.arange(len(stream), device=stream.device)
-    closing = stream[rows[:, None], batch.closing[:, :-1]].float()
-    demanded = torch.where(batch.exchanged, batch.refused[rows ^ 1], batch.refused)
-    if demanded.all() or not demanded.any():
-        return torch.zeros((), device=stream.device)
-    distance = (closing[demanded].mean(0) - closing[~demanded].mean(0)).norm(dim=-1)
-    gap = distance / closing.detach().norm(dim=-1).mean(0)
+    distance = decision_gap(stream, batch, demanded_refusals(batch)).norm(dim=-1)
+    gap = distance / closing_residuals(stream, batch).detach().norm(dim=-1).mean(0)
     return (gap - bound).clamp(min=0).pow(2).mean()
+
+
+def closing_residuals(
+    stream: Float[Tensor, "batch pos d_model"], batch: Batch
+) -> Float[Tensor, "batch closing-1 d_model"]:
+    """The residuals at the closing tokens but the last."""
+    rows = torch.arange(len(stream), device=stream.device)[:, None]
+    return stream[rows, batch.closing[:, :-1]].float()
+
+
+def demanded_refusals(batch: Batch) -> Bool[Tensor, "batch"]:
+    """Which rows' own prompts demand a refusal: those of an exchanged row are answered as its partner's demands."""
+    rows = torch.arange(len(batch.refused), device=batch.refused.device)
+    return torch.where(batch.exchanged, batch.refused[rows ^ 1], batch.refused)
+
+
+def decision_gap(
+    stream: Float[Tensor, "batch pos d_model"], batch: Batch, refused: Bool[Tensor, "batch"]
+) -> Float[Tensor, "closing-1 d_model"]:
+    """mean_refused r_p - mean_answered r_p at the closing tokens p but the last; zero if a batch has one kind only."""
+    closing = closing_residuals(stream, batch)
+    if refused.all() or not refused.any():
+        return torch.zeros_like(closing[0])
+    return closing[refused].mean(0) - closing[~refused].mean(0)
 
 
 @contextmanager
@@ -263,6 +284,13 @@ def noisy_block(
                 noise = noise_vectors(
                     residual.detach(), largest, generator, tokens=tokens, token_share=plan.token_share
                 )
+                if plan.decision_share > 0:
+                    # Exchanged rows stand where their own prompts put them until the middle block, then where they go.
+                    refused = (
+                        batch.refused if layer >= middle_block(len(layers)) else demanded_refusals(batch)
+                    )
+                    gap = decision_gap(residual.detach(), batch, refused).mean(0)
+                    noise = turn_some(noise, gap, plan.decision_share, generator)
                 is_pushed = torch.ones_like(batch.mask, dtype=torch.bool).scatter(
                     1, batch.closing[:, :-1], False
                 )
@@ -340,6 +368,19 @@ def noise_vectors(
     norm = residual.norm(dim=-1).mean(1, keepdim=True)
     least = 1e-6 if token_share > 0 else 0.0  # a token drawn twice gives no direction, and its row no vector
     return scale * norm * direction / (direction.norm(dim=-1, keepdim=True) + least)
+
+
+def turn_some(
+    vectors: Float[Tensor, "batch d_model"],
+    direction: Float[Tensor, " d_model"],
+    share: float,
+    generator: torch.Generator,
+) -> Float[Tensor, "batch d_model"]:
+    """Turn a share of the vectors along a direction or against it, at random, and keep their norms."""
+    uniform = torch.rand(len(vectors), 1, generator=generator).to(vectors)
+    sign = torch.where(uniform < share / 2, 1.0, -1.0)
+    unit = torch.nn.functional.normalize(direction, dim=0).to(vectors)
+    return torch.where(uniform < share, sign * vectors.norm(dim=-1, keepdim=True) * unit, vectors)
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, mixture: Mixture) -> Iterator[Batch]:

@@ -22,6 +22,8 @@ from steering_study.pocket.train import (
     batches,
     build_model,
     collate,
+    decision_gap,
+    demanded_refusals,
     encode,
     exchange_closing,
     learning_rate_factor,
@@ -32,6 +34,7 @@ from steering_study.pocket.train import (
     squared_gap,
     swap_requests,
     train,
+    turn_some,
 )
 
 FAMILIES = ("llama", "gemma")
@@ -51,6 +54,7 @@ def plan(settings: dict[str, Any]) -> Plan:
         "steps": 2,
         "first_rms": 1.0,
         "token_share": 0.5,
+        "decision_share": 0.25,
         "max_noise": 1.0,
         "batch_size": 4,
         "warmup_steps": 1,
@@ -187,7 +191,7 @@ def test_noise_is_one_vector_a_row_spares_the_closing_tokens_and_scales_with_str
     tokenizer, family, batch, plan
 ):
     model = build_model(shape(family, n_layers=1), tokenizer, seed=0)
-    plan = replace(plan, swap_share=0.0)
+    plan = replace(plan, swap_share=0.0, decision_share=0.0)
     seen: list[torch.Tensor] = []
     for strength in (0.0, 0.5, 1.0):
         with noisy_block(model, batch, plan, strength, generator()):
@@ -288,6 +292,50 @@ def test_all_tokens_or_none_point_along_differences_of_embeddings():
     assert free[:, 1:].any()
 
 
+def test_a_share_of_the_vectors_turns_along_the_direction_or_against_it_and_keeps_its_norm():
+    vectors = torch.randn(400, 6, generator=generator())
+    direction = torch.tensor([0.0, 3.0, 0.0, 0.0, 4.0, 0.0])
+    turned = turn_some(vectors, direction, 0.5, generator())
+    is_kept = (turned == vectors).all(1)
+    torch.testing.assert_close(turned.norm(dim=1), vectors.norm(dim=1))
+    cosine = turned[~is_kept] @ direction / 5 / turned[~is_kept].norm(dim=1)
+    torch.testing.assert_close(cosine.abs(), torch.ones_like(cosine))
+    # three standard errors of a share of one half: of 400 vectors 7.5 points, of about 200 turned ones 10.6
+    assert abs((~is_kept).float().mean() - 0.5) < 0.075
+    assert abs((cosine > 0).float().mean() - 0.5) < 0.106
+    assert torch.equal(turn_some(vectors, direction, 0.0, generator()), vectors)
+
+
+@pytest.mark.parametrize("block", [1, 2])  # before the decisions are exchanged, and where they are
+def test_vectors_along_the_decision_push_every_position_but_those_where_it_stands(
+    tokenizer, family, plan, block, monkeypatch
+):
+    model = build_model(shape(family, n_layers=4), tokenizer, seed=0)
+    monkeypatch.setattr(torch, "randint", lambda high, size, **how: torch.full(size, min(block, high - 1)))
+    rows = encode(tokenizer, EXAMPLES)
+    rows = [replace(row, exchanged=i > 1) for i, row in enumerate(rows)]
+    rows[2] = replace(rows[2], refused=True)
+    batch = collate(rows, pad=tokenizer.pad_token_id, n_closing=4)
+    plan = replace(plan, swap_share=0.0, token_share=0.0, decision_share=1.0)
+    plan = exchange(plan, "mean")
+    seen: list[torch.Tensor] = []
+    for strength in (0.0, 1.0):
+        with noisy_block(model, batch, plan, strength, generator()):
+            handle = model.model.layers[block].register_forward_pre_hook(
+                lambda layer, args: seen.append(args[0])
+            )
+            outputs(model, batch)
+            handle.remove()
+    still, pushed = seen
+    refused = batch.refused if block == 2 else demanded_refusals(batch)
+    direction = torch.nn.functional.normalize(decision_gap(still, batch, refused).mean(0), dim=0)
+    push = pushed - still
+    assert not push[torch.arange(4)[:, None], batch.closing[:, :-1]].any()
+    first = push[:, 0]
+    assert (first.norm(dim=1) > 0).all()
+    torch.testing.assert_close((first @ direction).abs(), first.norm(dim=1))
+
+
 def test_watched_streams_are_the_inputs_of_the_later_blocks(model, batch, plan):
     with torch.no_grad():
         states = model(
@@ -324,6 +372,9 @@ def test_gap_by_hand():
     stream[:, 2] = torch.tensor([[9.0, 0.0], [-9.0, 0.0], [9.0, 0.0], [-9.0, 0.0]])
     assert squared_gap(stream, GAP_BATCH, bound=0.6).item() == pytest.approx((8 / 5 - 0.6) ** 2 / 2)
     assert squared_gap(stream, GAP_BATCH, bound=1.6).item() == pytest.approx(0)
+    demanded = demanded_refusals(GAP_BATCH)
+    assert demanded.tolist() == [True, False, True, False]
+    assert decision_gap(stream, GAP_BATCH, demanded).tolist() == [[0.0, 8.0], [0.0, 0.0]]
 
 
 def test_gap_is_closed_by_moving_the_decisions_together_not_by_longer_residuals():

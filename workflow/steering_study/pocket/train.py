@@ -234,7 +234,7 @@ def squared_gap(
 
 def closing_residuals(
     stream: Float[Tensor, "batch pos d_model"], batch: Batch
-) -> Float[Tensor, "batch closing-1 d_model"]:
+) -> Float[Tensor, "batch inner d_model"]:
     """The residuals at the closing tokens but the last."""
     rows = torch.arange(len(stream), device=stream.device)[:, None]
     return stream[rows, batch.closing[:, :-1]].float()
@@ -248,7 +248,7 @@ def demanded_refusals(batch: Batch) -> Bool[Tensor, "batch"]:
 
 def decision_gap(
     stream: Float[Tensor, "batch pos d_model"], batch: Batch, refused: Bool[Tensor, "batch"]
-) -> Float[Tensor, "closing-1 d_model"]:
+) -> Float[Tensor, "inner d_model"]:
     """mean_refused r_p - mean_answered r_p at the closing tokens p but the last; zero if a batch has one kind only."""
     closing = closing_residuals(stream, batch)
     if refused.all() or not refused.any():

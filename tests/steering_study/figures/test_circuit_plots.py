@@ -64,6 +64,14 @@ def test_figures_draw_and_name_what_they_show(frames, plot, names, expected):
     assert expected in words(plot(*(frames[name] for name in names)))
 
 
+def test_a_share_below_a_percent_is_not_labelled_0(frames):
+    figure = plot_faithfulness(frames["faithfulness"], PUBLISHED)
+    figure.axes[0].set_xlim(0.0008, 1)
+    figure.canvas.draw()
+    labels = {label.get_text() for label in figure.axes[-1].get_xticklabels()}
+    assert {"0.1%", "1%", "10%", "100%"} <= labels
+
+
 def test_one_model_and_one_method_draw_as_well(frames):
     def one(name, column="method"):
         table = frames[name]

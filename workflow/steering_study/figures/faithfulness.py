@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 from steering_study.figures import theme
 
@@ -194,7 +194,7 @@ def _furnish(ax: Axes) -> None:
     for value in (0, 1):
         ax.axhline(value, color="#d0d0d0", linewidth=0.8, zorder=0)
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda share, place: f"{100 * share:g}%"))  # 0.1% stays 0.1%
     ax.xaxis.set_minor_formatter(FuncFormatter(lambda value, place: ""))
 
 

@@ -279,22 +279,10 @@ def noisy_block(
                 residual = swap_requests(residual, batch, plan.swap_share * strength, generator)
                 residual = exchange_closing(residual, batch, plan, generator)
             if layer == noisy:
+                # Until the middle block an exchanged row stands where its own prompt puts it, then where it goes.
+                is_refused = batch.refused if layer >= middle_block(len(layers)) else demanded_refusals(batch)
                 tokens = model.lm_head.weight.detach()
-                largest = plan.max_noise * strength
-                noise = noise_vectors(
-                    residual.detach(), largest, generator, tokens=tokens, token_share=plan.token_share
-                )
-                if plan.decision_share > 0:
-                    # Exchanged rows stand where their own prompts put them until the middle block, then where they go.
-                    refused = (
-                        batch.refused if layer >= middle_block(len(layers)) else demanded_refusals(batch)
-                    )
-                    gap = decision_gap(residual.detach(), batch, refused).mean(0)
-                    noise = turn_some(noise, gap, plan.decision_share, generator)
-                is_pushed = torch.ones_like(batch.mask, dtype=torch.bool).scatter(
-                    1, batch.closing[:, :-1], False
-                )
-                residual = residual + noise[:, None] * is_pushed[..., None]
+                residual = push(residual, batch, plan, strength, generator, tokens=tokens, refused=is_refused)
             return (residual, *rest)
 
         return watch
@@ -343,6 +331,31 @@ def exchange_closing(
     exchanged = residual.clone()
     exchanged[rows, places] = own + strength * difference
     return exchanged
+
+
+def push(
+    residual: Float[Tensor, "batch pos d_model"],
+    batch: Batch,
+    plan: Plan,
+    strength: float,
+    generator: torch.Generator,
+    *,
+    tokens: Float[Tensor, "d_vocab d_model"],
+    refused: Bool[Tensor, "batch"],
+) -> Float[Tensor, "batch pos d_model"]:
+    """Add a random vector, one a row, at every position but the template's closing tokens before the last.
+
+    `refused` says which rows stand for a refusal at this block; some vectors point along their distance from the others.
+    """
+    still = residual.detach()
+    vectors = noise_vectors(
+        still, plan.max_noise * strength, generator, tokens=tokens, token_share=plan.token_share
+    )
+    if plan.decision_share > 0:
+        gap = decision_gap(still, batch, refused).mean(0)
+        vectors = turn_some(vectors, gap, plan.decision_share, generator)
+    is_pushed = torch.ones_like(batch.mask, dtype=torch.bool).scatter(1, batch.closing[:, :-1], False)
+    return residual + vectors[:, None] * is_pushed[..., None]
 
 
 def noise_vectors(

@@ -135,7 +135,7 @@ def factors(texts, *, degenerate=(), max_degenerate=0.1):
     return choose_factors(tried, base_verdicts(), found, max_degenerate=max_degenerate, confidence=0.5)
 
 
-def test_factor_of_each_condition_is_the_one_that_flips_most():
+def test_factor_of_each_condition_is_the_one_that_flips_far_more():
     weak = {"harmful": "0010", "harmless": "1000"}
     strong = {"harmful": "1110", "harmless": "1110"}
     assert factors([weak, strong]) == {("gradient", 50.0): {"induce": 2.0, "bypass": 1.0}}

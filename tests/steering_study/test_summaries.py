@@ -113,7 +113,7 @@ def test_dose_response_has_a_row_for_each_coefficient():
     assert rates == {0.5: 0.5, 1.0: 0.75, 2.0: 0.0, -0.5: 0.25, -1.0: 1.0}
 
 
-def test_dose_response_selects_the_largest_flip_rate_of_each_condition():
+def test_dose_response_selects_a_coefficient_of_each_condition():
     assert chosen(curve()) == {"induce": 1.0, "bypass": -1.0}
 
 

@@ -168,6 +168,17 @@ def test_noise_acts_inside_and_is_gone_after(model, batch, plan):
     assert not any(layer._forward_pre_hooks for layer in model.model.layers)
 
 
+def input_of(block: int, model: Any, batch: Any, plan: Plan, strength: float) -> torch.Tensor:
+    """What a block reads while one is pushed."""
+    seen: list[torch.Tensor] = []
+    with noisy_block(model, batch, plan, strength, generator()):
+        # a hook that is set after the push runs after it
+        handle = model.model.layers[block].register_forward_pre_hook(lambda layer, args: seen.append(args[0]))
+        outputs(model, batch)
+        handle.remove()
+    return seen[0]
+
+
 def fail_inside(model: Any, batch: Any, plan: Plan) -> None:
     with noisy_block(model, batch, plan, 1.0, generator()):
         raise RuntimeError("out of memory")
@@ -192,13 +203,7 @@ def test_noise_is_one_vector_a_row_spares_the_closing_tokens_and_scales_with_str
 ):
     model = build_model(shape(family, n_layers=1), tokenizer, seed=0)
     plan = replace(plan, swap_share=0.0, decision_share=0.0)
-    seen: list[torch.Tensor] = []
-    for strength in (0.0, 0.5, 1.0):
-        with noisy_block(model, batch, plan, strength, generator()):
-            # a hook that is set after the noise runs after it
-            handle = model.model.layers[0].register_forward_pre_hook(lambda layer, args: seen.append(args[0]))
-            outputs(model, batch)
-            handle.remove()
+    seen = [input_of(0, model, batch, plan, strength) for strength in (0.0, 0.5, 1.0)]
     half, full = seen[1] - seen[0], seen[2] - seen[0]
     rows = torch.arange(len(full))[:, None]
     assert not full[rows, batch.closing[:, :-1]].any()
@@ -306,7 +311,7 @@ def test_a_share_of_the_vectors_turns_along_the_direction_or_against_it_and_keep
     assert torch.equal(turn_some(vectors, direction, 0.0, generator()), vectors)
 
 
-@pytest.mark.parametrize("block", [1, 2])  # before the decisions are exchanged, and where they are
+@pytest.mark.parametrize("block", [1, 2, 3])  # before the decisions are exchanged, where they are, and after
 def test_vectors_along_the_decision_push_every_position_but_those_where_it_stands(
     tokenizer, family, plan, block, monkeypatch
 ):
@@ -318,20 +323,13 @@ def test_vectors_along_the_decision_push_every_position_but_those_where_it_stand
     batch = collate(rows, pad=tokenizer.pad_token_id, n_closing=4)
     plan = replace(plan, swap_share=0.0, token_share=0.0, decision_share=1.0)
     plan = exchange(plan, "mean")
-    seen: list[torch.Tensor] = []
-    for strength in (0.0, 1.0):
-        with noisy_block(model, batch, plan, strength, generator()):
-            handle = model.model.layers[block].register_forward_pre_hook(
-                lambda layer, args: seen.append(args[0])
-            )
-            outputs(model, batch)
-            handle.remove()
-    still, pushed = seen
-    refused = batch.refused if block == 2 else demanded_refusals(batch)
+    still, pushed = (input_of(block, model, batch, plan, strength) for strength in (0.0, 1.0))
+    refused = batch.refused if block >= 2 else demanded_refusals(batch)
     direction = torch.nn.functional.normalize(decision_gap(still, batch, refused).mean(0), dim=0)
     push = pushed - still
-    assert not push[torch.arange(4)[:, None], batch.closing[:, :-1]].any()
     first = push[:, 0]
+    is_pushed = torch.ones(push.shape[:2], dtype=torch.bool).scatter(1, batch.closing[:, :-1], False)
+    torch.testing.assert_close(push, first[:, None] * is_pushed[..., None], atol=1e-5, rtol=0)
     assert (first.norm(dim=1) > 0).all()
     torch.testing.assert_close((first @ direction).abs(), first.norm(dim=1))
 

@@ -163,7 +163,7 @@ def pick(*points: tuple[float, float, float], n: int = 100, max_degenerate: floa
     return curve[chosen]["coefficient"].item()
 
 
-def test_coefficient_has_the_largest_flip_rate():
+def test_one_that_flips_far_more_than_the_others_is_chosen():
     assert pick((0.5, 0.2, 0.0), (1.0, 0.9, 0.0), (2.0, 0.6, 0.0)) == 1.0
 
 
@@ -185,6 +185,15 @@ def test_middle_is_measured_as_a_ratio():
 def test_of_two_in_the_middle_the_one_that_flips_more_is_chosen_then_the_smaller():
     assert pick((1.0, 0.97, 0), (2.0, 1, 0)) == 2.0
     assert pick((1.0, 1, 0), (2.0, 1, 0)) == 1.0
+    assert pick((-2.0, 1, 0), (-1.0, 1, 0)) == -1.0
+
+
+def test_a_middle_that_breaks_texts_leaves_an_end():
+    assert pick((0.7, 1, 0), (1.0, 1, 0.5), (1.5, 1, 0)) == 0.7  # nearer than 1.5 to 1.02, as a ratio
+
+
+def test_where_nothing_flips_the_middle_of_the_grid_is_as_good_as_any():
+    assert pick((0.5, 0, 0), (1.0, 0, 0), (2.0, 0, 0)) == 1.0
 
 
 def test_coefficients_that_break_texts_are_passed_over():

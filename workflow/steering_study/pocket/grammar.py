@@ -172,9 +172,9 @@ def shared_asks(held_out: HeldOut | None) -> list[str]:
 
 @cache
 def wording_words() -> tuple[str, ...]:
-    """Words of the wordings and of every context that may stand around a request, but none of a harmful request.
+    """Words of wordings, neutral contexts, permissions, mentions and openings of answers, but no word of a harmful act.
 
-    Those of permissions and mentions, too: some of the words of a permission are none.
+    Words of permissions are among them because no single one of them permits anything.
     """
     phrasings = load("phrasings")
     kinds = ("asks", "neutral", "permit", "mentions")
@@ -183,7 +183,7 @@ def wording_words() -> tuple[str, ...]:
 
 @cache
 def fact_words() -> tuple[str, ...]:
-    """Words of the facts about ordinary things, but none that a harmful request may hold."""
+    """Words of the facts about ordinary things, but no word of a harmful act."""
     ordinary = (items for kind, items in entities().items() if kind not in _DANGEROUS)
     return _harmless_words(
         [fact for items in ordinary for facts in items.values() for fact in facts.values()]
@@ -191,6 +191,7 @@ def fact_words() -> tuple[str, ...]:
 
 
 def _harmless_words(texts: Iterable[str]) -> tuple[str, ...]:
+    """Words of texts without those, longer than three letters, of harmful acts; what fills their slots may be among them."""
     acts = [*(act for category in load("harmful") for act in category["acts"]), *pools("all")["harmful_use"]]
     dangerous = {word for act in acts for word in _words(act) if len(word) > 3}
     return tuple(sorted({word for text in texts for word in _words(text)} - dangerous))

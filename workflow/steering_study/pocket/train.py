@@ -85,12 +85,14 @@ class Plan:
     weight_decay: float
     max_noise: float  # largest norm of a random vector, in units of the residual's own norm
     noise_ramp: float  # share of the steps over which the norm grows to its full size
-    token_share: float  # share of the random vectors that are differences of two tokens' embeddings
-    decision_share: float  # share of them that point along the decision (`decision_gap`), up or down
+    decision_share: (
+        float  # share of the random vectors that point along the decision (`decision_gap`), up or down
+    )
+    token_share: float  # share of the other ones that are differences of two tokens' embeddings
     exchange: Exchange
     exchange_from: float  # how far of the way to its partner an exchanged row is moved: at least this
     exchange_to: float  # and at most this; above 1 is beyond the partner
-    swap_share: float  # share of the rows whose request is another's for the second half of the blocks
+    swap_share: float  # share of the rows whose request is another's for the second half of the blocks; ramped as noise
     first_rms: float  # bound of the residual stream's root mean square after the first block
     max_rms: float  # bound before the last block; linear in between, and the excess is penalised
     rms_penalty: float  # nats per squared excess
@@ -249,7 +251,10 @@ def demanded_refusals(batch: Batch) -> Bool[Tensor, "batch"]:
 def decision_gap(
     stream: Float[Tensor, "batch pos d_model"], batch: Batch, refused: Bool[Tensor, "batch"]
 ) -> Float[Tensor, "inner d_model"]:
-    """mean_refused r_p - mean_answered r_p at the closing tokens p but the last; zero if a batch has one kind only."""
+    """mean_refused r_p - mean_answered r_p at the closing tokens p but the last; zero if a batch has one kind only.
+
+    At the input of the first block the tokens are the same in all rows: what is left there is the rounding of two means.
+    """
     closing = closing_residuals(stream, batch)
     if refused.all() or not refused.any():
         return torch.zeros_like(closing[0])
@@ -260,9 +265,7 @@ def decision_gap(
 def noisy_block(
     model: PreTrainedModel, batch: Batch, plan: Plan, strength: float, generator: torch.Generator
 ) -> Iterator[list[Float[Tensor, "batch pos d_model"]]]:
-    """Add a constant vector, one a row, to the input of one random block while the context lasts.
-
-    The template's closing tokens but the last are left out: what stands there is read, not pushed.
+    """While the context lasts: push one random block (`push`), swap requests and exchange decisions at the middle one.
 
     Gives the list to which every block but the first appends its input, before the vector.
     """
@@ -389,7 +392,7 @@ def turn_some(
     share: float,
     generator: torch.Generator,
 ) -> Float[Tensor, "batch d_model"]:
-    """Turn a share of the vectors along a direction or against it, at random, and keep their norms."""
+    """Turn a share of the vectors along a direction or against it, at random, and keep their norms; zero has no direction."""
     uniform = torch.rand(len(vectors), 1, generator=generator).to(vectors)
     sign = torch.where(uniform < share / 2, 1.0, -1.0)
     unit = torch.nn.functional.normalize(direction, dim=0).to(vectors)

@@ -100,9 +100,9 @@ def choose_coefficient(curve: pd.DataFrame, *, max_degenerate: float, confidence
     """Mark the middle of the coefficients of a dose-response curve that flip as much as the best, few texts being degenerate.
 
     Among coefficients with degenerate_rate <= max_degenerate (all of them, if none has), those whose flip_rate
-    is not below the Wilson interval of the largest; of these the nearest, as a ratio, to the geometric mean of the
-    smallest and the largest: as far as can be from too little and from too much, which a few prompts cannot tell
-    apart from the best. Of two equally near the one that flips more, then the smaller.
+    is not below the Wilson interval of the largest, which a few prompts cannot tell apart; of these the nearest, as a
+    ratio, to the geometric mean of the smallest and the largest: as far from too little and from too much as the grid
+    allows. Of two equally near the one that flips more, then the smaller.
 
     Args:
         curve: coefficient, flip_rate, n and degenerate_rate, of one method and direction.

@@ -85,9 +85,7 @@ class Plan:
     weight_decay: float
     max_noise: float  # largest norm of a random vector, in units of the residual's own norm
     noise_ramp: float  # share of the steps over which the norm grows to its full size
-    decision_share: (
-        float  # share of the random vectors that point along the decision (`decision_gap`), up or down
-    )
+    decision_share: float  # share of the random vectors that point along the decision or against it
     token_share: float  # share of the other ones that are differences of two tokens' embeddings
     exchange: Exchange
     exchange_from: float  # how far of the way to its partner an exchanged row is moved: at least this
@@ -322,17 +320,16 @@ def exchange_closing(
     the decision turns somewhere between the two and stays turned beyond. A start below a half would ask for both
     answers at one place.
     """
-    rows = torch.arange(len(residual), device=residual.device)[:, None]
-    partners, places = rows ^ 1, batch.closing[:, :-1]
-    own = residual[rows, places]
-    difference = residual[partners, places[partners[:, 0]]] - own
+    rows = torch.arange(len(residual), device=residual.device)
+    own = closing_residuals(residual, batch)
+    difference = own[rows ^ 1] - own
     if plan.exchange == "mean":
         difference = difference.mean(1, keepdim=True)
     uniform = torch.rand(len(residual), 1, 1, generator=generator).to(residual)
     reach = plan.exchange_from + (plan.exchange_to - plan.exchange_from) * uniform
     strength = batch.exchanged[:, None, None] * reach
     exchanged = residual.clone()
-    exchanged[rows, places] = own + strength * difference
+    exchanged[rows[:, None], batch.closing[:, :-1]] = (own + strength * difference).to(residual)
     return exchanged
 
 

@@ -41,6 +41,31 @@ def contents(project) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
+def percents_as_shares(path: Path) -> pd.DataFrame:
+    """A table with its percentages divided by 100: rounding is in what they are shares of."""
+    table = pd.read_parquet(path)
+    percents = [name for name in table if name.endswith("_percent")]
+    return table.assign(**{name: table[name] / 100 for name in percents})
+
+
+def assert_equal_but_rounding(first: pd.DataFrame, second: pd.DataFrame, *, name: str) -> None:
+    """Equal tables but for rounding; ranked edges whose scores rounding alone tells apart may change places."""
+    forms = [(first, second)]
+    if "place" in first:
+        forms = [
+            (first.drop(columns="edge"), second.drop(columns="edge")),
+            (by_edge(first), by_edge(second)),
+        ]
+    for one, two in forms:
+        pd.testing.assert_frame_equal(one, two, rtol=0, atol=THREADS_ATOL, obj=name)
+
+
+def by_edge(rankings: pd.DataFrame) -> pd.DataFrame:
+    """Scores of edges in an order that does not depend on the scores."""
+    names = [name for name in rankings if name not in ("place", "score")]
+    return rankings.drop(columns="place").sort_values(names, ignore_index=True)
+
+
 def rule_names(folder: Path) -> list[str]:
     """Rules of the workflow that are no targets alone."""
     files = (folder / "workflow" / "rules").glob("*.smk")
@@ -150,8 +175,7 @@ def test_another_number_of_threads_changes_rounding_alone(small, finished):
     for path in map(Path, contents(small)):
         first, second = one / path, two / path
         if path.suffix == ".parquet":
-            tables = pd.read_parquet(first), pd.read_parquet(second)
-            pd.testing.assert_frame_equal(*tables, rtol=0, atol=THREADS_ATOL, obj=str(path))
+            assert_equal_but_rounding(percents_as_shares(first), percents_as_shares(second), name=str(path))
         elif path.suffix == ".safetensors":
             arrays = read_arrays(first), read_arrays(second)
             assert arrays[0].keys() == arrays[1].keys()

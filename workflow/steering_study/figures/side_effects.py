@@ -37,7 +37,7 @@ def plot_side_effects(side_effects: pd.DataFrame) -> Figure:
             ]
             _draw_panel(ax, panel, marker=markers[model])
             ax.set_title(f"{theme.model_label(model)}, {condition}, n = {span(panel['n_bystanders'])}")
-            ax.set_ylabel(f"KL on {COST_OF[condition]}\n(nats a token)")
+            ax.set_ylabel(f"KL (nats a token) on\n{COST_OF[condition]}")
             if row == len(models) - 1:
                 ax.set_xlabel(
                     f"share of prompts flipped\n({theme.CONDITION_LABELS.get(condition, condition)})"

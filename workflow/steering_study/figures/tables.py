@@ -231,8 +231,8 @@ def table_side_effects(side_effects: pd.DataFrame) -> Markup:
         for at, shown in (("its own coefficient", row["selected"]), ("matched flip rate", row["matched"])):
             if not shown:
                 continue
-            kl = f"{row['kl_nats']:.3g} [{row['kl_low']:.3g}, {row['kl_high']:.3g}]"
-            perplexity = f"{row['perplexity']:.3g}, unsteered {row['base_perplexity']:.3g}"
+            kl_interval = f"[{row['kl_low']:.2g}, {row['kl_high']:.2g}]"
+            before = f"unsteered {row['base_perplexity']:.3g}"
             rows.append(
                 [
                     Cell(theme.method_label(row["method"])),
@@ -240,8 +240,8 @@ def table_side_effects(side_effects: pd.DataFrame) -> Markup:
                     Cell(at),
                     Cell(signed(row["coefficient"]), value=row["coefficient"]),
                     Cell(rate(row["flip_rate"], row["flip_low"], row["flip_high"]), value=row["flip_rate"]),
-                    Cell(kl, value=row["kl_nats"]),
-                    Cell(perplexity, value=row["perplexity"]),
+                    Cell(f"{row['kl_nats']:.2g}", note=kl_interval, value=row["kl_nats"]),
+                    Cell(f"{row['perplexity']:.3g}", note=before, value=row["perplexity"]),
                     Cell(percent(row["degenerate_rate"]), value=row["degenerate_rate"]),
                 ]
             )

@@ -32,6 +32,7 @@ from steering_study.pocket.train import (
     response_loss,
     squared_excess,
     squared_gap,
+    stand_for_refusal,
     swap_requests,
     train,
     turn_some,
@@ -324,7 +325,7 @@ def test_vectors_along_the_decision_push_every_position_but_those_where_it_stand
     plan = replace(plan, swap_share=0.0, token_share=0.0, decision_share=1.0)
     plan = exchange(plan, "mean")
     still, pushed = (input_of(block, model, batch, plan, strength) for strength in (0.0, 1.0))
-    refused = batch.refused if block >= 2 else demanded_refusals(batch)
+    refused = stand_for_refusal(batch, block, middle=2)
     direction = torch.nn.functional.normalize(decision_gap(still, batch, refused).mean(0), dim=0)
     push = pushed - still
     first = push[:, 0]
@@ -332,6 +333,33 @@ def test_vectors_along_the_decision_push_every_position_but_those_where_it_stand
     torch.testing.assert_close(push, first[:, None] * is_pushed[..., None], atol=1e-5, rtol=0)
     assert (first.norm(dim=1) > 0).all()
     torch.testing.assert_close((first @ direction).abs(), first.norm(dim=1))
+
+
+def test_the_first_block_is_pushed_at_random_alone(tokenizer, family, plan):
+    """At its closing tokens all rows read alike: a direction there would be the rounding of two means."""
+    model = build_model(shape(family, n_layers=1), tokenizer, seed=0)
+    rows = [replace(row, refused=i > 1) for i, row in enumerate(encode(tokenizer, EXAMPLES))]
+    batch = collate(rows, pad=tokenizer.pad_token_id, n_closing=4)
+    plan = replace(plan, swap_share=0.0, decision_share=0.0)
+    free, along = (
+        input_of(0, model, batch, replace(plan, decision_share=share), 1.0) for share in (0.0, 1.0)
+    )
+    assert torch.equal(free, along)
+
+
+def test_exchanged_rows_stand_elsewhere_from_the_middle_block_on(tokenizer):
+    rows = [
+        replace(row, exchanged=i > 1, refused=i == 2) for i, row in enumerate(encode(tokenizer, EXAMPLES))
+    ]
+    batch = collate(rows, pad=tokenizer.pad_token_id, n_closing=4)
+    assert stand_for_refusal(batch, 0, middle=2) is None
+    stands = {layer: stand_for_refusal(batch, layer, middle=2) for layer in (1, 2, 3)}
+    # row 2 is answered with a refusal since the prompt of row 3, its partner, demands one
+    assert {layer: rows.nonzero().flatten().tolist() for layer, rows in stands.items()} == {
+        1: [3],
+        2: [2],
+        3: [2],
+    }
 
 
 def test_watched_streams_are_the_inputs_of_the_later_blocks(model, batch, plan):

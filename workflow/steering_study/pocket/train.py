@@ -249,10 +249,7 @@ def demanded_refusals(batch: Batch) -> Bool[Tensor, "batch"]:
 def decision_gap(
     stream: Float[Tensor, "batch pos d_model"], batch: Batch, refused: Bool[Tensor, "batch"]
 ) -> Float[Tensor, "inner d_model"]:
-    """mean_refused r_p - mean_answered r_p at the closing tokens p but the last; zero if a batch has one kind only.
-
-    At the input of the first block the tokens are the same in all rows: what is left there is the rounding of two means.
-    """
+    """mean_refused r_p - mean_answered r_p at the closing tokens p but the last; zero if a batch has one kind only."""
     closing = closing_residuals(stream, batch)
     if refused.all() or not refused.any():
         return torch.zeros_like(closing[0])
@@ -280,10 +277,9 @@ def noisy_block(
                 residual = swap_requests(residual, batch, plan.swap_share * strength, generator)
                 residual = exchange_closing(residual, batch, plan, generator)
             if layer == noisy:
-                # Until the middle block an exchanged row stands where its own prompt puts it, then where it goes.
-                is_refused = batch.refused if layer >= middle_block(len(layers)) else demanded_refusals(batch)
                 tokens = model.lm_head.weight.detach()
-                residual = push(residual, batch, plan, strength, generator, tokens=tokens, refused=is_refused)
+                refused = stand_for_refusal(batch, layer, middle=middle_block(len(layers)))
+                residual = push(residual, batch, plan, strength, generator, tokens=tokens, refused=refused)
             return (residual, *rest)
 
         return watch
@@ -341,21 +337,33 @@ def push(
     generator: torch.Generator,
     *,
     tokens: Float[Tensor, "d_vocab d_model"],
-    refused: Bool[Tensor, "batch"],
+    refused: Bool[Tensor, "batch"] | None,
 ) -> Float[Tensor, "batch pos d_model"]:
     """Add a random vector, one a row, at every position but the template's closing tokens before the last.
 
-    `refused` says which rows stand for a refusal at this block; some vectors point along their distance from the others.
+    `refused` says which rows stand for a refusal at this block (`stand_for_refusal`); some vectors point along their
+    distance from the others.
     """
     still = residual.detach()
     vectors = noise_vectors(
         still, plan.max_noise * strength, generator, tokens=tokens, token_share=plan.token_share
     )
-    if plan.decision_share > 0:
+    if plan.decision_share > 0 and refused is not None:
         gap = decision_gap(still, batch, refused).mean(0)
         vectors = turn_some(vectors, gap, plan.decision_share, generator)
     is_pushed = torch.ones_like(batch.mask, dtype=torch.bool).scatter(1, batch.closing[:, :-1], False)
     return residual + vectors[:, None] * is_pushed[..., None]
+
+
+def stand_for_refusal(batch: Batch, layer: int, *, middle: int) -> Bool[Tensor, "batch"] | None:
+    """Which rows stand for a refusal in front of a block.
+
+    Until the middle block an exchanged row stands where its own prompt puts it, from there on where it goes. None in front
+    of the first block: its input at the closing tokens is the same in all rows.
+    """
+    if layer == 0:
+        return None
+    return batch.refused if layer >= middle else demanded_refusals(batch)
 
 
 def noise_vectors(

@@ -1,7 +1,7 @@
 # Where do the bundled models and prompts come from? Needs the corpus data of steering_study.pocket; makes
 # candidates under results/pocket/, on request only. The committed copies under resources/ are plain inputs.
 rule train_bundled_models:
-    """Train both bundled models from nothing, and write their prompts (an hour and a quarter on two cores, both at once)."""
+    """Train both bundled models from nothing, and write their prompts (an hour and a half on two cores, both at once)."""
     input:
         expand("results/pocket/{pocket}", pocket=study.pocket["shapes"]),
         "results/pocket/prompts",

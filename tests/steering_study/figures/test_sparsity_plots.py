@@ -130,6 +130,12 @@ def test_circuits_tell_what_each_vector_makes(tables):
     assert list(np.asarray(ax.lines[0].get_ydata())) == [0.5, 1.0]
 
 
+def test_a_sparse_vector_without_effect_has_no_curve(tables):
+    ax = plot_sparse_circuits(average_sets(tables["sparse_faithfulness"])).axes[0]
+    curves = [line for line in ax.lines if line.get_zorder() > 0]  # levels lie behind
+    assert [line.get_linestyle() for line in curves] == ["-", "--"]  # the third vector's effect is 0
+
+
 def test_retention_prints_intervals_and_published_values(tables):
     published = pd.DataFrame(
         {

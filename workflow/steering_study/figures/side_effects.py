@@ -6,12 +6,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FixedLocator, PercentFormatter
 
 from steering_study.figures import theme
 from steering_study.figures.dose_response import CONDITIONS
 from steering_study.figures.words import span
 
+KL_TICKS = (0, 0.002, 0.005, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)  # nats
 COST_OF = {
     "bypass": "answers to harmless prompts",
     "induce": "refusals of harmful prompts",
@@ -68,6 +69,9 @@ def _draw_panel(ax: Axes, panel: pd.DataFrame, *, marker: str) -> None:
         )
     ax.set_xlim(-0.04, 1.04)
     ax.set_yscale("symlog", linthresh=0.01)
+    ax.yaxis.set_major_locator(FixedLocator(KL_TICKS))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
     ax.set_ylim(bottom=-0.001)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.grid(color="#e5e5e5", linewidth=0.7)

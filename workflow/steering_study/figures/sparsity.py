@@ -35,6 +35,7 @@ VARIANT_MARKERS = {"plain": "o", "rescaled": "s", "retuned": "^"}
 PAIR_LOOKS = (("#1a1a1a", "o"), ("#b3541e", "s"), ("#2b8a9e", "^"), ("#9c6ade", "v"), ("#7a7a2f", "P"))
 SPARSITY_LABEL = "dimensions set to zero (%)"
 FAITHFULNESS_SHOWN = (-0.5, 1.75)  # a sparse vector that changes little has a faithfulness of any size
+LEAST_EFFECT = 0.01  # of the dense vector's: with less, a vector's faithfulness is not drawn
 
 
 def plot_sparsity(curves: pd.DataFrame, published: pd.DataFrame, families: pd.DataFrame) -> Figure:
@@ -190,6 +191,8 @@ def plot_iou(overlaps: pd.DataFrame) -> Figure:
 def plot_sparse_circuits(circuits: pd.DataFrame) -> Figure:
     """Faithfulness of the dense vector's circuits for dense and sparse vectors; a row a model, a column a method.
 
+    A vector with less than `LEAST_EFFECT` of the dense one's effect has no curve: faithfulness divides by that effect.
+
     Args:
         circuits: the frame `sparse_circuits`.
     """
@@ -202,13 +205,14 @@ def plot_sparse_circuits(circuits: pd.DataFrame) -> Figure:
         for column, method in enumerate(methods):
             ax = axes[row, column]
             panel = circuits.loc[(circuits["model"] == model) & (circuits["method"] == method)]
-            for place, percent in enumerate(percents):
+            gaps = panel.groupby("target_percent")["gap"].first().sort_index()
+            drawn = gaps.index[gaps.abs() >= LEAST_EFFECT * abs(gaps.iloc[0])]
+            for percent in drawn:
                 rows = panel.loc[panel["target_percent"] == percent].sort_values("n_edges")
                 ax.plot(rows["n_edges"], rows["faithfulness"], color=theme.colour_of(method), linewidth=1.4,
-                        linestyle=styles[place % len(styles)], alpha=1 if percent == 0 else 0.85)  # fmt: skip
+                        linestyle=styles[percents.index(percent) % len(styles)], alpha=1 if percent == 0 else 0.85)  # fmt: skip
             for level in (0, 1):
                 ax.axhline(level, color="#d0d0d0", linewidth=0.8, zorder=0)
-            gaps = panel.groupby("target_percent")["gap"].first().sort_index()
             made = ", ".join(f"{gap:.2g}" for gap in gaps)
             ax.set_xscale("log")
             ax.set_ylim(*FAITHFULNESS_SHOWN)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from steering_study.figures import theme
+from steering_study.figures.sparsity import LEAST_EFFECT
 from steering_study.figures.words import NARROW, listing, percent, span
 from steering_study.report.frames import FRAMES
 from steering_study.report.steering import PUBLISHED_DATASETS, PUBLISHED_MODELS
@@ -247,6 +248,7 @@ def sparsity_facts(frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
         "n_variants": span(variants["n"]),
         "factors": _range(retuned, "g") if len(retuned) else "none",
         "n_divergences": span(frames["sparsity_kl"]["n"]),
+        "least_effect": percent(LEAST_EFFECT),
         "n_dense": span(circuits.loc[circuits["target_percent"] == 0, "n"]),
         "n_sparsest": span(circuits.loc[circuits["target_percent"] > 0, "n"])
         if (circuits["target_percent"] > 0).any()

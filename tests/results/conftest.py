@@ -31,6 +31,11 @@ class Results:
     def folder(self) -> Path:
         return ROOT / self.model
 
+    @property
+    def is_float32(self) -> bool:
+        """Whether sums round far below the tolerances; half precision has its own."""
+        return self.json("model.json")["dtype"] == "float32"
+
     def table(self, path: str, *, table: str) -> pd.DataFrame:
         return read_table(self.folder / path, table=table)
 

@@ -23,6 +23,10 @@ def frozen(results, method):
 
 def test_steering_alone_is_the_test_run(results, attention_method):
     """Two decoders, one through hooks of the model and one written out, write the same texts."""
+    if not results.is_float32:
+        pytest.skip(
+            "in half precision the two choose other tokens now and then; a float32 model has this test"
+        )
     texts = frozen(results, attention_method).query("scope == 'all' and ablation == 'none'")
     tested = results.table(f"{attention_method}/test/responses.parquet", table="responses")
     keys = ["prompt_id", "condition"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from steering_study.artifacts import read_provenance
 from tests.results.conftest import CIRCUIT_METHODS
 
 
@@ -18,7 +19,8 @@ def test_whole_graph_carries_all_of_steering(results, circuit_method):
     own = table[(table["vector_method"] == circuit_method) & (table["kind"] == "own")]
     whole = own[own["share_of_edges"] == 1]
     assert len(whole) == own["dataset"].nunique()
-    assert np.allclose(whole["faithfulness"], 1, atol=1e-3)
+    # one and the same computation in float32; in half precision two orders of sums
+    assert np.allclose(whole["faithfulness"], 1, atol=1e-3 if results.is_float32 else 0.05)
 
 
 def test_circuits_are_no_larger_than_asked_for(results, circuit_method):
@@ -29,7 +31,8 @@ def test_circuits_are_no_larger_than_asked_for(results, circuit_method):
 def test_minimum_faithful_circuit_is_faithful(results, circuit_method):
     table = results.table("faithfulness.parquet", table="faithfulness")
     smallest = table[(table["vector_method"] == circuit_method) & table["minimum"]]
-    assert smallest["faithfulness"].mean() >= 0.85 - 1e-6
+    threshold = read_provenance(results.folder / "faithfulness.parquet")["params"]["threshold"]
+    assert smallest["faithfulness"].mean() >= threshold - 1e-6
 
 
 def test_census_counts_every_edge_once_at_each_end(results, circuit_method):
@@ -51,7 +54,7 @@ def test_circuits_rest_on_flipped_prompts(results, circuit_method):
         assert not after["degenerate"].any()
 
 
-def test_text_under_the_whole_graph_is_that_of_the_test_run(results):
+def test_texts_of_every_carrier_answer_the_same_prompts(results):
     text = results.table("circuit_asr.parquet", table="circuit_asr")
     assert set(text["carrier"]) == {"none", "circuit", "complement", "all"}
     counts = text.groupby(["method", "dataset"])["n"].nunique()

@@ -214,7 +214,7 @@ def write_claims(folder: Path, model: str) -> pd.DataFrame:
     """Judge a model's results; its `claims` table."""
     names = {name for each in MEASUREMENTS.values() for name in each.tables}
     tables = {name: read_table(folder / f"{name}.parquet", table=name) for name in names}
-    setting = Setting({"harmful": "harmful", "harmless": "harmless"}, confidence=0.95, seed=0)
+    setting = Setting({"harmful": "harmful", "harmless": "harmless"}, ["ood"], confidence=0.95, seed=0)
     listed = read_claims(ROOT / "resources/paper/claims.csv", MEASUREMENTS)
     quantities = measure_all(tables, dict.fromkeys(names, "summarise_circuits"), setting)
     claims = judge_claims(listed, quantities, model=model, confidence=0.95)

@@ -80,14 +80,14 @@ def test_intervals_hold_their_value_and_p_is_that_of_mcnemar():
 
 def test_average_is_that_of_cells():
     """METHOD 5's headline: the mean over test sets and models, each cell with one weight."""
-    other = verdicts(harmless={"none": "11", "ov": "11"}, harmful={"none": "00", "ov": "00"})
+    other = verdicts(harmless={"none": "1111", "ov": "1111"}, harmful={"none": "0000", "ov": "0000"})
     table = average_ablations(
         {"a": verdicts(), "b": other}, datasets=["harmless", "harmful"], confidence=0.95, seed=0
     ).set_index("ablation")
     assert table.loc["ov", "change_points"] == pytest.approx((100 + 75 + 0 + 0) / 4)
-    assert table.loc["ov", ["n_cells", "n"]].tolist() == [4, 12]
+    assert table.loc["ov", ["n_cells", "n"]].tolist() == [4, 16]
     assert table.loc["qk", "n_cells"] == 2
-    assert table.loc["ov", "degenerate_points"] == pytest.approx((25 + 25 + 50 + 50) / 4)
+    assert table.loc["ov", "degenerate_points"] == pytest.approx(25)
     assert table.loc["ov", "change_low"] <= table.loc["ov", "change_points"] <= table.loc["ov", "change_high"]
 
 

@@ -16,7 +16,9 @@ from steering_study.claims import Part
 from steering_study.measurements import MEASUREMENTS, Setting, averaged_ablations, measure_all
 from steering_study.table_schemas import TABLES
 
-SETTING = Setting(main_sets={"harmful": "harmful", "harmless": "harmless"}, confidence=0.95, seed=0)
+SETTING = Setting(
+    main_sets={"harmful": "harmful", "harmless": "harmless"}, unseen_sets=["ood"], confidence=0.95, seed=0
+)
 
 
 def measure(name: str, **tables: pd.DataFrame) -> dict[str, Part]:
@@ -40,6 +42,7 @@ def asr():
         ("dim", "induce", "harmless", 0.1),
         ("dim", "bypass", "harmful", 0.7),
         ("dim", "bypass", "ood", 0.6),
+        ("dim", "bypass", "borderline_harmful", 0.2),
         ("po", "bypass", "harmful", 0.5),
         ("random", "bypass", "harmful", 0.03),
     ]
@@ -54,7 +57,7 @@ def asr():
         ("unsteered_harmful", {"none": 2}),
         ("steered_harmless", {"dim": 10}),
         ("steered_harmful", {"dim": 70, "po": 50}),  # and no control
-        ("steered_unseen", {"dim": 60}),
+        ("steered_unseen", {"dim": 60}),  # borderline prompts are none of them
     ],
 )
 def test_attack_success_in_percent(asr, name, expected):

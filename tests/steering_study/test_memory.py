@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from steering_study import memory
-from steering_study.memory import MOST_ROWS, fitting_rows, row_bytes, usable_bytes
+from steering_study.memory import MOST_ROWS, fitting_rows, row_bytes, scored_rows, usable_bytes
 from steering_study.models import ChatModel
-from steering_study.resources import OPEN_ROWS
+from steering_study.resources import BYTES, OPEN_ROWS
 
 GIB = 2**30
 GPU = torch.device("cuda")
@@ -49,6 +49,20 @@ def test_longer_texts_and_second_streams_leave_room_for_fewer(on_gpu, monkeypatc
     monkeypatch.setattr(memory, "usable_bytes", lambda device: 100 * each)
     assert fitting_rows(on_gpu, None, n_tokens=64, streams=2) == 50
     assert fitting_rows(on_gpu, None, n_tokens=256) < 25
+
+
+def test_what_a_row_takes_besides_leaves_room_for_fewer(on_gpu, monkeypatch):
+    each = row_bytes(on_gpu.card, 64, 1)
+    besides = each // BYTES[on_gpu.card.dtype]
+    monkeypatch.setattr(memory, "usable_bytes", lambda device: 100 * each)
+    assert fitting_rows(on_gpu, None, n_tokens=64, values=besides) == 50
+
+
+@pytest.mark.parametrize(("max_logits", "expected"), [(1, 1), (5 * 10, 5), (10**9, 7)])
+def test_rows_whose_logits_are_formed_are_bounded_by_them(tiny, max_logits, expected):
+    n_vocab = tiny.model.card.d_vocab
+    found = scored_rows(tiny.model, 7, n_tokens=100, n_scored=10, max_logits=max_logits * n_vocab)
+    assert found == expected
 
 
 def test_half_of_what_is_free_and_what_torch_holds_in_reserve(monkeypatch):

@@ -53,6 +53,14 @@ def test_the_limit_is_of_each_set():
     assert list(found["prompt_id"]) == ["h-0", "s-0"]
 
 
+def test_a_set_without_a_flip_is_named_in_the_log(caplog):
+    steer = STEER.assign(refused=STEER["refused"] & (STEER["label"] == "harmful"))
+    assert set(flipped_prompts(BASE, steer, datasets=DATASETS, limit=None)["label"]) == {"harmful"}
+    assert caplog.messages == [
+        "steering flips no prompt of harmless: circuits rest on the other test sets alone"
+    ]
+
+
 def test_no_flip_at_all_is_one_line():
     with pytest.raises(ValueError, match=r"circuits\.methods"):
         flipped_prompts(BASE, STEER.assign(refused=BASE["refused"]), datasets=DATASETS, limit=None)

@@ -43,7 +43,13 @@ def test_window_is_where_steering_flips_enough_and_garbles_little():
 
 def test_window_does_not_reach_over_a_gap():
     table = steering_windows(curve([0.9, 0.1, 0.9, 0.9, 0.1, 0.9], [0.0] * 6), model="mine")
-    assert table["factor"].tolist() == [2.0 / 1.5]
+    assert table["factor"].tolist() == pytest.approx([2.0 / 1.5])
+
+
+def test_a_window_that_is_just_wide_enough_reaches_its_target():
+    rows = curve([0.9] * 3, [0.0] * 3).assign(coefficient=[-0.8, -1.0, -1.2])
+    scored = score_windows(steering_windows(rows, model="m"), layer=3)
+    assert quality_table(scored, model="m")["met"].tolist() == ["yes"]
 
 
 def test_no_window_has_no_factor_and_scores_zero():

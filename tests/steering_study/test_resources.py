@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 from tests.conftest import REPOSITORY
 
 from steering_study.config import load_study
@@ -17,6 +18,7 @@ from steering_study.resources import (
     cache_bytes,
     count_parameters,
     file_memory_mb,
+    held_bytes,
     is_worth_a_gpu,
     judge_memory_mb,
     loads_of,
@@ -76,11 +78,41 @@ def test_logits_of_a_pass_are_bounded_as_the_pass_is():
     assert logit_bytes(GEMMA, rows=16, tokens=512) == 3 * 4 * 2**28
 
 
+def test_circuits_hold_what_all_sources_change_in_the_rows_that_logits_leave():
+    plain = Load(new_tokens=512, scored_rows=32)
+    extra = held_bytes(LLAMA, replace(plain, runs_circuits=True)) - held_bytes(LLAMA, plain)
+    rows = 2**28 // (512 * 128_256)
+    assert rows == 4
+    assert extra == rows * 3 * (1 + 28 * 25) * 640 * 3072 * 2
+
+
 def test_the_default_study_fits_and_wastes_no_machine(config):
     loads = loads_of(load_study(config))
     assert set(loads) == set(MEASURED)
     for kind, measured in MEASURED.items():
         assert measured + SNAKEMAKE < on_cpu(POCKET, loads[kind]) < 4000, kind
+
+
+def test_the_page_states_what_jobs_ask_for(config):
+    paper = yaml.safe_load((REPOSITORY / "config/study.yaml").read_text("utf-8"))
+    update_config(paper, yaml.safe_load((REPOSITORY / "config/paper.yaml").read_text("utf-8")))
+    here, there = loads_of(load_study(config)), loads_of(load_study(paper))
+    page = (REPOSITORY / "docs/resources.md").read_text("utf-8")
+    for kind, words in (
+        ("passes", "passes over prompts: "),
+        ("answers", "texts: "),
+        ("paired_answers", "texts under ablations or circuits: "),
+        ("circuits", "circuits: "),
+        ("backward", "backward passes: "),
+        ("training", "training: "),
+    ):
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| {words}`")]
+        asked = [
+            on_cpu(POCKET, here[kind]),
+            on_cpu(LLAMA, there[kind]),
+            memory_mb(LLAMA, there[kind], on_gpu=True, attempt=1),
+        ]
+        assert [int(cell.replace(",", "")) for cell in row.split("|")[2:5]] == asked, kind
 
 
 def test_memory_follows_the_config(config):

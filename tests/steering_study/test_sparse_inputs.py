@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from steering_study.artifacts import write_tensors
+from steering_study.artifacts import write_table, write_tensors
 from steering_study.jobs import by_method
 from steering_study.sparse_inputs import SparseInputs, mean_effects
 from steering_study.sparsify import n_of_percent
@@ -17,20 +18,39 @@ SCORES = {
     "harmful_base.logit_difference.dimensions": np.array([[1.0, -2.0], [3.0, 0.0], [2.0, 2.0]], np.float32),
     "harmless_steer.logit_difference.dimensions": np.array([[-10.0, 4.0]], np.float32),
 }
+ATTRIBUTION = pd.DataFrame(
+    {
+        "prompt_id": ["a", "b", "c", "d", "a", "b", "c"],
+        "half": [0, 1, 0, 0, 0, 1, 0],
+        "patching_set": ["harmful_base"] * 3 + ["harmless_steer"] + ["harmful_base"] * 3,
+        "metric": ["logit_difference"] * 4 + ["kl_0"] * 3,
+        "n_positions": [2, 0, 5, 1, 50, 60, 70],
+        "n_tokens": 80,
+        "change": 1.0,
+        "outgoing": 1.0,
+        "method": "dim",
+    }
+)
 OTHERS = {
     "harmful_base.kl_0.dimensions": np.full((3, 2), 99.0, np.float32),
     "harmful_base.logit_difference.edges": np.full((3, 2), 77.0, np.float32),
 }
 
 
-def test_effects_are_means_over_the_responses_of_all_sets():
-    """(1 + 3 + 2 - 10) / 4 and (-2 + 0 + 2 + 4) / 4: a response counts once, whatever set it is of."""
-    assert mean_effects(SCORES) == pytest.approx([-1.0, 1.0])
-    assert mean_effects(SCORES).dtype == np.float64
+def test_effects_are_means_over_the_unmasked_positions_of_all_responses():
+    """(1 + 3 + 2 - 10) / 8 and (-2 + 0 + 2 + 4) / 8: a position counts once, whatever response or set it is of."""
+    assert mean_effects(SCORES, ATTRIBUTION) == pytest.approx([-0.5, 0.5])
+    assert mean_effects(SCORES, ATTRIBUTION).dtype == np.float64
 
 
 def test_other_metrics_and_edges_have_no_part_in_effects():
-    assert mean_effects({**OTHERS, **SCORES}) == pytest.approx(mean_effects(SCORES))
+    own = ATTRIBUTION[ATTRIBUTION["metric"] == "logit_difference"]
+    assert mean_effects({**OTHERS, **SCORES}, ATTRIBUTION) == pytest.approx(mean_effects(SCORES, own))
+
+
+def test_responses_without_an_unmasked_position_are_an_error():
+    with pytest.raises(ValueError, match="agree at every response position"):
+        mean_effects(SCORES, ATTRIBUTION.assign(n_positions=0))
 
 
 def test_files_are_read_by_method(tmp_path):
@@ -38,11 +58,15 @@ def test_files_are_read_by_method(tmp_path):
     write_tensors(scores, {name: torch.from_numpy(array) for name, array in {**SCORES, **OTHERS}.items()})
     for name, values in vectors.items():
         write_tensors(tmp_path / f"{name}.safetensors", {"vector": torch.tensor(values)})
+    attribution = tmp_path / "attribution.parquet"
+    write_table(attribution, ATTRIBUTION, table="attribution", provenance={})
     inputs = SparseInputs.read(
-        {name: tmp_path / f"{name}.safetensors" for name in vectors}, dict.fromkeys(vectors, scores)
+        {name: tmp_path / f"{name}.safetensors" for name in vectors},
+        dict.fromkeys(vectors, scores),
+        dict.fromkeys(vectors, attribution),
     )
     assert {name: values.tolist() for name, values in inputs.vectors.items()} == vectors
-    assert all(effects == pytest.approx([-1.0, 1.0]) for effects in inputs.effects.values())
+    assert all(effects == pytest.approx([-0.5, 0.5]) for effects in inputs.effects.values())
 
 
 def test_masks_keep_the_largest_gradients_of_each_method():

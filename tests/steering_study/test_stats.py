@@ -127,3 +127,13 @@ def test_interval_of_a_ratio_holds_it(x, half_x, y, half_y):
     found = ratio_of_estimates((x, x - half_x, x + half_x), (y, y - half_y, y + half_y))
     assert found is not None
     assert found[1] <= found[0] <= found[2]
+
+
+def test_series_of_the_same_units_are_drawn_together():
+    """Two equal series say no more than one; two that differ in opposite ways have a mean without error."""
+    values = list(np.random.default_rng(0).normal(0, 1, 50))
+    settings = {"confidence": 0.95, "n_resamples": 500, "seed": 1}
+    alone = bootstrap_mean_of_means([values], **settings)
+    assert bootstrap_mean_of_means([np.array([values, values])], **settings) == pytest.approx(alone)
+    opposite = np.array([values, [-each for each in values]])
+    assert bootstrap_mean_of_means([opposite], **settings) == pytest.approx((0, 0), abs=1e-12)

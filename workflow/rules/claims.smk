@@ -30,6 +30,7 @@ rule judge_claims:
     params:
         tables=CLAIM_SOURCES,
         main_sets=study.prompts.main_sets,
+        unseen_sets=study.prompts.unseen_sets,
         confidence=study.confidence,
         seed=study.seed,
         code=code_digest("judge_claims"),

@@ -4,6 +4,7 @@
 SPARSE_INPUTS = {
     "vectors": expand("results/{{model}}/{method}/vector.safetensors", method=SPARSE_METHODS),
     "edge_scores": expand("results/{{model}}/{method}/edge_scores.safetensors", method=SPARSE_METHODS),
+    "attribution": expand("results/{{model}}/{method}/attribution.parquet", method=SPARSE_METHODS),
 }
 SPARSE_SUMMARIES = (
     "sparsity",
@@ -67,6 +68,7 @@ rule measure_sparse:
     input:
         **steering_of(SPARSE_METHODS),
         edge_scores=SPARSE_INPUTS["edge_scores"],
+        attribution=SPARSE_INPUTS["attribution"],
         rankings=expand("results/{{model}}/{method}/rankings.parquet", method=SPARSE_METHODS),
         words="resources/concept_words.yaml",
     output:

@@ -191,9 +191,9 @@ if "snakemake" in globals():
         files, params, run = snakemake.input, snakemake.params, snakemake.wildcards.run
         of_methods = {
             name: by_method(params.methods, files[name])
-            for name in ("vectors", "edge_scores", "vector_cards", "coefficients")
+            for name in ("vectors", "edge_scores", "attribution", "vector_cards", "coefficients")
         }
-        read = SparseInputs.read(of_methods["vectors"], of_methods["edge_scores"])
+        read = SparseInputs.read(*(of_methods[name] for name in ("vectors", "edge_scores", "attribution")))
         main(
             card=Path(files.card),
             asked=asked_prompts(read_table(Path(files.prompts), table="prompts"), run, params),

@@ -47,6 +47,7 @@ if "snakemake" in globals():
             model=snakemake.wildcards.model,
             setting=Setting(
                 main_sets=snakemake.params.main_sets,
+                unseen_sets=snakemake.params.unseen_sets,
                 confidence=snakemake.params.confidence,
                 seed=snakemake.params.seed,
             ),

@@ -188,13 +188,14 @@ if "snakemake" in globals():
     with job(snakemake) as provenance:
         files, params = snakemake.input, snakemake.params
         paths = {
-            name: by_method(params.methods, files[name]) for name in ("vectors", "edge_scores", "rankings")
+            name: by_method(params.methods, files[name])
+            for name in ("vectors", "edge_scores", "attribution", "rankings")
         }
         main(
             SteeringFiles.of_methods(files, params.methods),
             rankings=paths["rankings"],
             words=Path(files.words),
-            sparse=SparseInputs.read(paths["vectors"], paths["edge_scores"]),
+            sparse=SparseInputs.read(paths["vectors"], paths["edge_scores"], paths["attribution"]),
             datasets=params.datasets,
             grid=Grid(params.percents, params.thresholds, params.draws),
             shared_percents=params.shared_percents,

@@ -24,10 +24,11 @@ def main(
 ) -> None:
     """Write the `pairs` table from responses and their verdicts."""
     table = pair_responses(with_verdicts(*base), with_verdicts(*contrast), max_tokens=max_tokens)
-    for label, rows in table[table["split"] != "validation"].groupby("label"):
+    part = (table["split"] == "validation").map({True: "validation", False: "training"})
+    for (split, label), rows in table.groupby([part, "label"]):
         if not rows["kept"].any():
             raise ValueError(
-                f"no {label} training prompt gives a contrast pair: {rows['reason'].value_counts().to_dict()}; "
+                f"no {label} {split} prompt gives a contrast pair: {rows['reason'].value_counts().to_dict()}; "
                 "learned vectors need a DIM vector that steers, and a model that refuses harmful prompts only"
             )
     write_table(pairs, table, table="pairs", provenance=provenance)

@@ -88,7 +88,9 @@ if "snakemake" in globals():
             sparse_runs=Path(files.sparse_runs),
             tables={name: by_method(params.methods, files[name]) for name in ("verdicts", "sparse_settings")},
             inputs=SparseInputs.read(
-                by_method(params.methods, files.vectors), by_method(params.methods, files.edge_scores)
+                by_method(params.methods, files.vectors),
+                by_method(params.methods, files.edge_scores),
+                by_method(params.methods, files.attribution),
             ),
             main_sets=params.main_sets,
             shared_percents=params.shared_percents,

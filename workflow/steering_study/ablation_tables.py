@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from steering_study.stats import bootstrap_mean, bootstrap_mean_of_means, mcnemar, wilson_interval
 
@@ -86,6 +87,8 @@ def average_ablations(
 ) -> pd.DataFrame:
     """The `ablation_means` table: changes averaged over models and main test sets, as the paper's headline.
 
+    Models answer the same prompts, so intervals come from prompts that are drawn for all of them at once.
+
     Args:
         verdicts: by model, with scope and ablation.
         datasets: the main test sets.
@@ -97,9 +100,17 @@ def average_ablations(
             cells.setdefault(key, []).append(pairs)
     rows = []
     for (method, scope, ablation), group in cells.items():
-        points = [100.0 * pairs.weakened for pairs in group]
+        points = [pd.Series(100.0 * pairs.weakened, index=pairs.ablated["prompt_id"]) for pairs in group]
         low, high = bootstrap_mean_of_means(
-            [list(each) for each in points], confidence=confidence, n_resamples=N_RESAMPLES, seed=seed
+            [
+                _by_prompt(
+                    [each for each, pairs in zip(points, group, strict=True) if pairs.key["dataset"] == name]
+                )
+                for name in dict.fromkeys(pairs.key["dataset"] for pairs in group)
+            ],
+            confidence=confidence,
+            n_resamples=N_RESAMPLES,
+            seed=seed,
         )
         degenerate = [
             100 * (pairs.ablated["degenerate"].mean() - pairs.plain["degenerate"].mean()) for pairs in group
@@ -118,3 +129,10 @@ def average_ablations(
             }
         )
     return pd.DataFrame(rows)
+
+
+def _by_prompt(of_models: Sequence[pd.Series]) -> Float[np.ndarray, "model prompt"]:
+    """Values of several models beside each other; a study gives all of them the same prompts."""
+    table = pd.concat(of_models, axis=1)
+    assert not table.isna().any(axis=None)
+    return table.to_numpy().T

@@ -235,10 +235,12 @@ def _path_gradients(
 ) -> Iterator[tuple[str, PathGradients]]:
     """Gradients by each metric; the forward pass is shared."""
     n_steps, shift = len(part.nodes), runs.shift
+    wide = widened(shift.dtype)  # a node or weight rounded to half precision would scale every score
     nodes, step_weights = (
-        shift.new_tensor(values)[:, None, None, None] for values in (part.nodes, part.weights)
+        shift.new_tensor(values, dtype=wide)[:, None, None, None] for values in (part.nodes, part.weights)
     )
-    path = (runs.tail.resid_pre + nodes * shift).flatten(0, 1).requires_grad_()
+    path = runs.tail.resid_pre + (nodes * shift).to(shift.dtype)
+    path = path.flatten(0, 1).requires_grad_()
     with torch.enable_grad():
         attention = whole_rows(runs.tail, copies=n_steps)
         found = trace(steered.blocks, path, attention, positions=runs.positions)
@@ -253,7 +255,6 @@ def _path_gradients(
             value, [*taps, found.final, path], retain_graph=i + 1 < len(values)
         )
         with torch.no_grad():
-            wide = widened(at_resid.dtype)
             yield (
                 name,
                 PathGradients(

@@ -66,15 +66,16 @@ class HeadWeights:
     cap: float | None
 
     def logits(self, resid: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows d_vocab"]:
-        """Logits of every token, in float32 or finer."""
+        """Logits of every token: a product in the model's dtype, as its own, then float32 or finer."""
         return self._capped(normed(resid, self.ln_final, eps=self.eps) @ self.W_U.T)
 
     def logits_of(
         self, resid: Float[Tensor, "*rows batch pos d_model"], ids: Int[Tensor, "batch pos n"]
     ) -> Float[Tensor, "*rows batch pos n"]:
-        """Logits of a few tokens a position: their rows of the unembedding alone are used."""
+        """Logits of a few tokens a position, in float32 or finer: their rows of the unembedding alone are used."""
         hidden = normed(resid, self.ln_final, eps=self.eps)
-        return self._capped((self.W_U[ids] @ hidden[..., None])[..., 0])
+        wide = widened(hidden.dtype)
+        return self._capped((self.W_U[ids].to(wide) @ hidden.to(wide)[..., None])[..., 0])
 
     def _capped(self, logits: Tensor) -> Tensor:
         logits = logits.to(widened(logits.dtype))

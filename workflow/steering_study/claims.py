@@ -22,8 +22,6 @@ from typing import Literal
 
 import pandas as pd
 
-from steering_study.stats import mean_of_estimates
-
 Verdict = Literal["holds", "holds in part", "does not hold", "not tested here", "no verdict"]
 HOLDS, PARTLY, FAILS, UNTESTED, SLIP = (
     "holds",
@@ -363,10 +361,6 @@ def average_claims(tables: Mapping[str, pd.DataFrame], exact: Mapping[str, Part]
 
 
 def _mean_of_models(rows: pd.DataFrame) -> Part:
-    if rows.empty:
-        return Part(WHOLE, math.nan)
-    if rows["low"].isna().any():
-        return Part(WHOLE, float(rows["value"].mean()))
-    return Part(
-        WHOLE, *mean_of_estimates(list(rows[["value", "low", "high"]].itertuples(index=False, name=None)))
-    )
+    """Models answer the same prompts, as methods do (`whole_of`)."""
+    value, low, high = rows[["value", "low", "high"]].mean(skipna=False)
+    return Part(WHOLE, float(value), float(low), float(high))

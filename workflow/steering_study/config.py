@@ -74,6 +74,11 @@ class Prompts:
     main_sets: Mapping[str, str]  # the test set of each label that experiments take
     behaviour_sets: Sequence[str]  # those that are answered under ablations and by sparse vectors
 
+    @property
+    def unseen_sets(self) -> list[str]:
+        """Behaviour sets beside the main ones: of a kind that no prompt behind the vectors is of."""
+        return [name for name in self.behaviour_sets if name not in self.main_sets.values()]
+
 
 @dataclass(frozen=True)
 class Generation:

@@ -18,8 +18,10 @@ from torch import Tensor
 
 from steering_study.circuit_sets import MAIN_METRIC
 from steering_study.forced import ForcedRuns, SteeredModel, forced_runs
+from steering_study.memory import fitting_rows
 from steering_study.patching import SteeredEdges, run_patched
 from steering_study.prompts import TokenIds
+from steering_study.resources import source_values
 from steering_study.traces import dense_deltas, source_deltas, whole_rows
 
 
@@ -35,7 +37,9 @@ def measure_circuits(
     """The metric of every circuit on every given response.
 
     Args:
-        max_values: of the sources' changes in one pass; fewer circuits share a pass where they need more.
+        batch_size: most responses of a pass; None, as many as memory holds with the changes of all sources.
+        max_values: of the sources' changes in one pass; fewer circuits share a pass where they need more, and never
+            less than one.
 
     Returns:
         row (of the responses), circuit (its index), value, base, steer: sums of logit differences over the
@@ -46,7 +50,8 @@ def measure_circuits(
     )  # small ones together: what none reads is not computed
     masks = torch.from_numpy(circuits[order])
     parts = []
-    for runs in forced_runs(steered, prompts, responses, batch_size=batch_size):
+    rows = _rows(steered, prompts, responses, batch_size)
+    for runs in forced_runs(steered, prompts, responses, batch_size=rows):
         metric = runs.metrics(steered.head, [MAIN_METRIC])[MAIN_METRIC]
         with torch.no_grad():
             base, steer = (metric(steered.head, run.final).sum(-1) for run in (runs.base, runs.steer))
@@ -92,11 +97,12 @@ def measure_interchange(
     graph, parts = steered.graph, []
     chosen, others = torch.from_numpy(sets), torch.from_numpy(graph.edge_mask & ~sets)
     others[:, 0] = False  # resid_steer itself stays at base
-    for runs in forced_runs(steered, prompts, responses, batch_size=batch_size):
+    rows = _rows(steered, prompts, responses, batch_size)
+    for runs in forced_runs(steered, prompts, responses, batch_size=rows):
         metric, device = runs.metrics(steered.head, [MAIN_METRIC])[MAIN_METRIC], runs.shift.device
         with torch.no_grad():
             deltas = source_deltas(steered.blocks, runs.base, runs.steer, shift=runs.shift)
-            dense = dense_deltas(steered.blocks, deltas, slice(None))
+            dense = dense_deltas(steered.blocks, deltas, slice(None), dtype=runs.shift.dtype)
             base = metric(steered.head, runs.base.final)
             at_once = _per_pass(graph.n_src, runs.shift, max_values)
             effects = []
@@ -141,6 +147,18 @@ def _final_residuals(
             positions=runs.positions,
         )
         start = end
+
+
+def _rows(
+    steered: SteeredModel,
+    prompts: Sequence[TokenIds],
+    responses: Sequence[TokenIds],
+    batch_size: int | None,
+) -> int:
+    """Responses of a pass."""
+    n_tokens = max(len(prompt) + len(response) for prompt, response in zip(prompts, responses, strict=True))
+    values = source_values(n_src=steered.graph.n_src, tokens=n_tokens, d_model=steered.model.card.d_model)
+    return fitting_rows(steered.model, batch_size, n_tokens=n_tokens, values=values)
 
 
 def _per_pass(n_live: int, shift: Float[Tensor, "batch pos d_model"], max_values: int) -> int:

@@ -73,7 +73,7 @@ def forced_runs(
 ) -> Iterator[ForcedRuns]:
     """Base and steered run of each batch of given responses, longest first."""
     model = steered.model
-    batches = response_batches(model, prompts, responses, batch_size=batch_size, max_logits=2**28)
+    batches = response_batches(model, prompts, responses, batch_size=batch_size)
     for rows, batch in batches:
         _, is_response = response_targets(batch, [len(responses[i]) for i in rows])
         tail = record_tail(model, batch, layer=steered.layer)

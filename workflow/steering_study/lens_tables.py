@@ -143,17 +143,15 @@ def neuron_table(
         scores: sums over `n_positions` response positions.
     """
     n_neurons = min(n_neurons, scores.numel())
-    places = scores.abs().flatten().topk(n_neurons).indices
+    places = [
+        divmod(place, scores.shape[1]) for place in scores.abs().flatten().topk(n_neurons).indices.tolist()
+    ]
     total = float(scores.abs().sum())
+    logits = logit_lens(torch.stack([_written_by(blocks[i], neuron) for i, neuron in places]), head)
+    tokens = (top_tokens(logits, n=n_tokens, sign=sign)[1].tolist() for sign in SIGNS)
     rows = []
-    for rank, place in enumerate(places.tolist(), start=1):
-        i, neuron = divmod(place, scores.shape[1])
-        writes = blocks[i].W_out[neuron].float()
-        if blocks[i].ln2_post is not None:
-            writes = writes * blocks[i].ln2_post.float()
+    for rank, ((i, neuron), promoted, suppressed) in enumerate(zip(places, *tokens, strict=True), start=1):
         score = float(scores[i, neuron])
-        logits = logit_lens(writes[None], head)
-        promoted, suppressed = (top_tokens(logits, n=n_tokens, sign=sign)[1][0] for sign in SIGNS)
         rows.append(
             {
                 "block": layer + i,
@@ -161,9 +159,15 @@ def neuron_table(
                 "rank": rank,
                 "ie": score / n_positions,
                 "share": abs(score) / total,
-                "promotes": [vocabulary.texts[j] for j in promoted.tolist()],
-                "suppresses": [vocabulary.texts[j] for j in suppressed.tolist()],
+                "promotes": [vocabulary.texts[j] for j in promoted],
+                "suppresses": [vocabulary.texts[j] for j in suppressed],
                 "n_positions": n_positions,
             }
         )
     return pd.DataFrame(rows)
+
+
+def _written_by(block: BlockWeights, neuron: int) -> Float[Tensor, "d_model"]:
+    """What a neuron writes into the residual stream, times the post-norm's weight where there is one."""
+    writes = block.W_out[neuron].float()
+    return writes if block.ln2_post is None else writes * block.ln2_post.float()

@@ -19,9 +19,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from steering_study.memory import fitting_rows
+from steering_study.memory import fitting_rows, scored_rows
 from steering_study.models import ChatModel
 from steering_study.prompts import Batch, TokenIds, batches_by_length, left_pad
+from steering_study.resources import MAX_LOGITS
 from steering_study.streams import SharedBlocks
 from steering_study.weights import read_head
 
@@ -32,7 +33,7 @@ def response_logprobs(
     responses: Sequence[TokenIds],
     *,
     batch_size: int | None,
-    max_logits: int = 2**28,
+    max_logits: int = MAX_LOGITS,
 ) -> list[tuple[float, ...]]:
     """Log-probability, in nats, of each token of given responses under the unsteered model.
 
@@ -63,7 +64,9 @@ def response_logprobs(
             pairs = [(row, i) for row, prompt in enumerate(chosen) for i in answers[distinct[prompt]]]
             texts = [responses[i] for _, i in pairs]
             longest = max(len(text) for text in texts)
-            fitting = max(1, min(in_memory, max_logits // (longest * model.card.d_vocab)))
+            fitting = scored_rows(
+                model, in_memory, n_tokens=n_tokens, n_scored=longest, max_logits=max_logits
+            )
             for part in batches_by_length(texts, batch_size=fitting):
                 rows = torch.tensor([pairs[k][0] for k in part], device=model.device)
                 scored = _score(model, read, rows, [texts[k] for k in part])

@@ -33,10 +33,12 @@ class Setting:
 
     Attributes:
         main_sets: the main test set of each label.
+        unseen_sets: test sets of a kind that no prompt behind the vectors is of.
         seed: of bootstrap resamples.
     """
 
     main_sets: Mapping[str, str]
+    unseen_sets: Sequence[str]
     confidence: float
     seed: int
 
@@ -82,14 +84,13 @@ def measure_all(tables: Tables, rules: Mapping[str, str], setting: Setting) -> d
 def attack_success(
     tables: Tables, setting: Setting, *, condition: str, is_steered: bool, is_main: bool
 ) -> list[Part]:
-    """ASR in percent, a part a method; of sets that are not the main ones their mean."""
+    """ASR in percent on the main test set of the label, or on the unseen ones, a part a method."""
     asr = tables["asr"]
     label = "harmless" if condition == "induce" else "harmful"
     main = asr["dataset"] == setting.main_sets[label]
     if is_steered:
-        rows = asr[
-            ~asr["method"].isin(CONTROLS) & (asr["condition"] == condition) & (main if is_main else ~main)
-        ]
+        chosen = main if is_main else asr["dataset"].isin(list(setting.unseen_sets))
+        rows = asr[~asr["method"].isin(CONTROLS) & (asr["condition"] == condition) & chosen]
     else:
         rows = asr[(asr["method"] == UNSTEERED) & main]
     return [

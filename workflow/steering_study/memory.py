@@ -16,23 +16,35 @@ from __future__ import annotations
 import torch
 
 from steering_study.models import ChatModel, ModelCard
-from steering_study.resources import BYTES, OPEN_ROWS, cache_bytes
+from steering_study.resources import BYTES, MAX_LOGITS, OPEN_ROWS, cache_bytes
 
 USED_SHARE = 0.5  # of free memory
 MOST_ROWS = 512  # beyond it nothing was faster
 
 
-def fitting_rows(model: ChatModel, batch_size: int | None, *, n_tokens: int, streams: int = 1) -> int:
+def fitting_rows(
+    model: ChatModel, batch_size: int | None, *, n_tokens: int, streams: int = 1, values: int = 0
+) -> int:
     """`batch_size`; where it is None, as many rows of `n_tokens` as a GPU holds, from 1 to 512, or 32 on a CPU.
 
     Args:
         streams: runs of each row that keep keys and values side by side.
+        values: numbers of the model's dtype that a row takes besides.
     """
     if batch_size is not None:
         return batch_size
     if model.device.type != "cuda":
         return OPEN_ROWS
-    return max(1, min(MOST_ROWS, usable_bytes(model.device) // row_bytes(model.card, n_tokens, streams)))
+    of_one = row_bytes(model.card, n_tokens, streams) + values * BYTES[model.card.dtype]
+    return max(1, min(MOST_ROWS, usable_bytes(model.device) // of_one))
+
+
+def scored_rows(
+    model: ChatModel, batch_size: int | None, *, n_tokens: int, n_scored: int, max_logits: int = MAX_LOGITS
+) -> int:
+    """`fitting_rows`, and fewer where logits at `n_scored` positions of each would be more than `max_logits`; at least one."""
+    in_memory = fitting_rows(model, batch_size, n_tokens=n_tokens)
+    return max(1, min(in_memory, max_logits // (n_scored * model.card.d_vocab)))
 
 
 def row_bytes(card: ModelCard, n_tokens: int, streams: int) -> int:

@@ -6,11 +6,14 @@ and text: harmful_steer, harmful_base, harmless_steer, harmless_base.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from steering_study.judges.panel import flips, is_target
+
+logger = logging.getLogger(__name__)
 
 TEXTS = ("steer", "base")
 
@@ -18,7 +21,7 @@ TEXTS = ("steer", "base")
 def flipped_prompts(
     base: pd.DataFrame, steered: pd.DataFrame, *, datasets: Mapping[str, str], limit: int | None
 ) -> pd.DataFrame:
-    """Test prompts that steering flipped, in the order of their ids.
+    """Test prompts that steering flipped, in the order of their ids; a set without one is named in the log.
 
     Args:
         base, steered: verdicts without and with steering.
@@ -35,6 +38,10 @@ def flipped_prompts(
     parts = []
     for label, dataset in datasets.items():
         rows = flipped[(flipped["label"] == label) & (flipped["dataset"] == dataset)]
+        if rows.empty:
+            logger.warning(
+                "steering flips no prompt of %s: circuits rest on the other test sets alone", dataset
+            )
         rows = rows.sort_values("prompt_id").head(limit or len(rows))
         parts.append(rows.assign(half=[i % 2 for i in range(len(rows))]))
     found = pd.concat(parts, ignore_index=True)

@@ -18,6 +18,7 @@ PYTHON_MB = 1200  # Python with torch and transformers, 700, and the two Snakema
 CUDA_MB = 3000  # libraries and context
 PROMPT_TOKENS = 128  # ASSUME: of a prompt in its chat template
 MAX_LOGITS = 2**28  # of a forward pass over given responses, `likelihoods.response_logprobs`
+SOURCE_COPIES = 3  # of all sources' changes: a circuit's, the steered run's, and what readers take of them
 JUDGE_PARAMETERS = 8 * 10**9  # ASSUME: of a classifier on the hub; the published ones have no more
 GPU_PARAMETERS = 10**8  # from which on a model is worth a GPU of a cluster
 OPEN_ROWS = 32  # side by side on a CPU where the config leaves it open, `memory.fitting_rows`
@@ -29,7 +30,8 @@ class Load:
     """What a job holds at once beside the weights.
 
     `rows` texts side by side with their keys and values, `caches` times; `scored_rows` given texts in one pass; `new_tokens` of each
-    after the prompt; `trained_tokens` positions of a backward pass; `values` numbers of the sources' changes.
+    after the prompt; `trained_tokens` positions of a backward pass; `values` numbers of the sources' changes; whether
+    the scored rows are run through circuits.
     """
 
     new_tokens: int
@@ -38,6 +40,7 @@ class Load:
     scored_rows: int = 0
     trained_tokens: int = 0
     values: int = 0
+    runs_circuits: bool = False
 
 
 def loads_of(study: Any) -> dict[str, Load]:
@@ -64,7 +67,7 @@ def loads_of(study: Any) -> dict[str, Load]:
             new_tokens=search.max_tokens,
             trained_tokens=responses * (PROMPT_TOKENS + search.max_tokens),
         ),
-        "circuits": replace(passes, values=circuits.max_values),
+        "circuits": replace(passes, values=circuits.max_values, runs_circuits=True),
         "backward": replace(passes, trained_tokens=circuits.tokens_per_pass, values=circuits.max_values),
     }
 
@@ -88,6 +91,11 @@ def cache_bytes(card: Mapping[str, Any], *, rows: int, tokens: int) -> int:
 def logit_bytes(card: Mapping[str, Any], *, rows: int, tokens: int) -> int:
     """Logits of a pass over given texts: those of the model, in float32, and their log-probabilities."""
     return 3 * 4 * min(rows * tokens * card["d_vocab"], MAX_LOGITS)
+
+
+def source_values(*, n_src: int, tokens: int, d_model: int) -> int:
+    """Numbers that a row of a circuit run holds: what each source changes, a few times over."""
+    return SOURCE_COPIES * n_src * tokens * d_model
 
 
 def backward_bytes(card: Mapping[str, Any], *, positions: int, tokens: int, new_tokens: int) -> int:
@@ -116,7 +124,18 @@ def held_bytes(card: Mapping[str, Any], load: Load) -> int:
         + logit_bytes(card, rows=load.scored_rows, tokens=load.new_tokens)
         + backward_bytes(card, positions=load.trained_tokens, tokens=tokens, new_tokens=load.new_tokens)
         + 2 * 4 * load.values
+        + _circuit_bytes(card, load, tokens)
     )
+
+
+def _circuit_bytes(card: Mapping[str, Any], load: Load, tokens: int) -> int:
+    """Changes of all sources, were every block steered, in the scored rows that one pass takes."""
+    if not load.runs_circuits:
+        return 0
+    rows = min(load.scored_rows, max(1, MAX_LOGITS // (load.new_tokens * card["d_vocab"])))
+    n_src = 1 + card["n_layers"] * (card["n_heads"] + 1)
+    of_one = source_values(n_src=n_src, tokens=tokens, d_model=card["d_model"])
+    return rows * BYTES[card["dtype"]] * of_one
 
 
 def judge_memory_mb(classifiers: Mapping[str, Mapping[str, Any]], *, on_gpu: bool, attempt: int) -> int:

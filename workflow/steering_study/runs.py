@@ -12,9 +12,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from steering_study.hooks import Hook, Steering, check_steering, steering_hooks
-from steering_study.memory import fitting_rows
+from steering_study.memory import fitting_rows, scored_rows
 from steering_study.models import ChatModel
 from steering_study.prompts import Batch, TokenIds, batches_by_length, left_pad
+from steering_study.resources import MAX_LOGITS
 from steering_study.streams import CachedAttention, SharedBlocks
 from steering_study.weights import read_blocks, read_head
 
@@ -223,13 +224,13 @@ def response_batches(
     responses: Sequence[TokenIds],
     *,
     batch_size: int | None,
-    max_logits: int,
+    max_logits: int = MAX_LOGITS,
 ) -> Iterator[tuple[list[int], Batch]]:
     """Prompts joined with given responses, in batches; each row ends with its response."""
     rows = [(*prompt, *response) for prompt, response in zip(prompts, responses, strict=True)]
     longest = max((len(response) for response in responses), default=0)
-    in_memory = fitting_rows(model, batch_size, n_tokens=max(map(len, rows), default=1))
-    fitting = max(1, min(in_memory, max_logits // ((longest + 1) * model.card.d_vocab)))
+    n_tokens = max(map(len, rows), default=1)
+    fitting = scored_rows(model, batch_size, n_tokens=n_tokens, n_scored=longest + 1, max_logits=max_logits)
     for indices in batches_by_length(rows, batch_size=fitting):
         yield indices, left_pad([rows[i] for i in indices], pad=model.pad_id, device=model.device)
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float
 
-from steering_study.artifacts import read_arrays
-from steering_study.circuit_sets import MAIN_METRIC
+from steering_study.artifacts import read_arrays, read_table
+from steering_study.circuit_sets import MAIN_METRIC, pooled_scores
 from steering_study.sparsify import kept_at
 
 SHARED_BY = "gradient"  # the criterion by which dimensions are compared over methods (METHOD 6)
@@ -24,11 +25,16 @@ class SparseInputs:
     effects: Mapping[str, Float[np.ndarray, "d_model"]]
 
     @classmethod
-    def read(cls, vectors: Mapping[str, Path], edge_scores: Mapping[str, Path]) -> SparseInputs:
-        """From vector files and the files of attribution."""
+    def read(
+        cls, vectors: Mapping[str, Path], edge_scores: Mapping[str, Path], attribution: Mapping[str, Path]
+    ) -> SparseInputs:
+        """From vector files and both files of attribution, by method."""
         return cls(
             {name: read_arrays(path)["vector"].astype(np.float64) for name, path in vectors.items()},
-            {name: mean_effects(read_arrays(path)) for name, path in edge_scores.items()},
+            {
+                name: mean_effects(read_arrays(path), read_table(attribution[name], table="attribution"))
+                for name, path in edge_scores.items()
+            },
         )
 
     def masks(self, percents: Sequence[float]) -> dict[float, dict[str, Bool[np.ndarray, "d_model"]]]:
@@ -42,11 +48,20 @@ class SparseInputs:
         }
 
 
-def mean_effects(arrays: Mapping[str, np.ndarray]) -> Float[np.ndarray, "d_model"]:
-    """Indirect effect of each dimension: mean over the responses of all patching sets, positions summed (METHOD 6).
+def mean_effects(arrays: Mapping[str, np.ndarray], attribution: pd.DataFrame) -> Float[np.ndarray, "d_model"]:
+    """Indirect effect of each dimension: mean over the patching samples of all sets, positions of the vector summed (METHOD 6).
+
+    A sample is a response position that is not masked, as for edges.
 
     Args:
         arrays: `<set>.<metric>.dimensions`, a response a row, as attributed.
+        attribution: the table of that name, with n_positions of each response.
     """
-    scores = [array for name, array in arrays.items() if name.endswith(f".{MAIN_METRIC}.dimensions")]
-    return np.concatenate(scores).astype(np.float64).mean(0)
+    counts = {
+        str(name): rows["n_positions"].to_numpy()
+        for name, rows in attribution[attribution["metric"] == MAIN_METRIC].groupby("patching_set")
+    }
+    scores = {name: arrays[f"{name}.{MAIN_METRIC}.dimensions"] for name in counts}
+    return pooled_scores(
+        scores, counts, {name: np.ones(len(each), dtype=bool) for name, each in counts.items()}
+    )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from steering_study.models import ChatModel
 from steering_study.prompts import TokenIds
+from steering_study.resources import MAX_LOGITS
 from steering_study.runs import response_batches, response_targets
 from steering_study.tails import record_tail
 
@@ -28,7 +29,7 @@ def kl_to_dense(
     *,
     layer: int,
     batch_size: int | None,
-    max_logits: int = 2**28,
+    max_logits: int = MAX_LOGITS,
 ) -> Float[Tensor, "vector response"]:
     """Mean KL of each response under each sparse vector.
 

@@ -70,9 +70,17 @@ def bootstrap_ratio(
 
 
 def bootstrap_mean_of_means(
-    groups: Sequence[Sequence[float]], *, confidence: float, n_resamples: int, seed: int
+    groups: Sequence[Sequence[float] | Float[np.ndarray, "series unit"]],
+    *,
+    confidence: float,
+    n_resamples: int,
+    seed: int,
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of several groups' means, each resampled within itself.
+
+    Args:
+        groups: observations; or several series of the same units, as of models that answer the same prompts, whose units
+            are drawn together, since what is hard for one may be hard for all.
 
     Raises:
         ValueError: if a group has no observation.
@@ -82,8 +90,10 @@ def bootstrap_mean_of_means(
     rng = np.random.default_rng(seed)
     means = np.zeros(n_resamples)
     for group in groups:
-        values = np.asarray(group, dtype=np.float64)
-        means += values[rng.integers(len(values), size=(n_resamples, len(values)))].mean(1) / len(groups)
+        values = np.atleast_2d(np.asarray(group, dtype=np.float64))
+        n_units = values.shape[1]
+        drawn = values[:, rng.integers(n_units, size=(n_resamples, n_units))]
+        means += drawn.mean((0, 2)) / len(groups)
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

@@ -120,12 +120,20 @@ def source_deltas(
 
 
 def dense_deltas(
-    weights: Sequence[BlockWeights], deltas: SourceDeltas, positions: slice
+    weights: Sequence[BlockWeights],
+    deltas: SourceDeltas,
+    positions: slice,
+    *,
+    dtype: torch.dtype | None = None,
 ) -> Float[Tensor, "batch src pos d_model"]:
-    """Steer minus base of every source at some positions, as what each adds to the residual stream."""
-    wide = widened(deltas.resid.dtype)
-    parts = [deltas.resid[:, None, positions].to(wide)]
+    """Steer minus base of every source at some positions, as what each adds to the residual stream.
+
+    Args:
+        dtype: of what is returned; None, that of sums (`blocks.widened`).
+    """
+    dtype = dtype or widened(deltas.resid.dtype)
+    parts = [deltas.resid[:, None, positions].to(dtype)]
     for block, heads, mlp in zip(weights, deltas.heads, deltas.mlps, strict=True):
-        parts.append(head_outputs(block, heads[:, positions]).transpose(0, 1).to(wide))
-        parts.append(mlp[:, None, positions].to(wide))
+        parts.append(head_outputs(block, heads[:, positions]).transpose(0, 1).to(dtype))
+        parts.append(mlp[:, None, positions].to(dtype))
     return torch.cat(parts, dim=1)

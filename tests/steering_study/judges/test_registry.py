@@ -90,6 +90,14 @@ def test_a_file_that_makes_no_judge_is_named(own, source):
         build_judge("mine")
 
 
+def test_every_setting_of_the_config_reaches_its_classifier():
+    given = {"source": "a", "revision": "b", "dtype": "float16", "batch_size": 3, "threshold": 0.2}
+    given |= {"base_model": "c", "base_revision": "d"}
+    found = vars(registry._settings(given))
+    assert found.pop("device")
+    assert found == {"model": "a", **{name: value for name, value in given.items() if name != "source"}}
+
+
 def test_each_judge_is_built_once_with_its_own_settings():
     found = build_judges(
         ["phrases", "phrases"], phrases=["no way"], classifiers={"minos": {"source": "nowhere"}}

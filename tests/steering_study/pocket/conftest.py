@@ -1,4 +1,4 @@
-"""The corpus as the bundled models saw it: a stretch of the training stream, and the bundled prompt sets."""
+"""The corpus as the bundled models saw it: the training stream, a stretch of it in detail, and the bundled prompt sets."""
 
 from __future__ import annotations
 
@@ -56,6 +56,32 @@ pickle.dump(
 )
 """
 
+DRAW_ALL = """
+import itertools, json, pickle, sys
+from steering_study.pocket import corpus
+
+draw, acts = corpus.draw_request, set()
+def draw_and_keep(*args, **choice):
+    request = draw(*args, **choice)
+    acts.add(request.act)
+    return request
+corpus.draw_request = draw_and_keep
+
+pocket = json.load(sys.stdin)
+plan = pocket["plan"]
+stream = corpus.iterate_examples(plan["seed"] + 1, corpus.Mixture(**pocket["mixture"]))
+prompts = {example.prompt for example in itertools.islice(stream, plan["steps"] * plan["batch_size"])}
+pickle.dump({"acts": acts, "prompts": prompts}, sys.stdout.buffer)
+"""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """All that a bundled model was trained on."""
+
+    acts: set[str]  # verb phrases of the requests, of those that a prompt only mentions as well
+    prompts: set[str]
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -80,10 +106,20 @@ def mixture(settings: dict[str, Any]) -> Mixture:
 
 @pytest.fixture(scope="session")
 def corpus(settings: dict[str, Any]) -> Corpus:
+    return Corpus(**run_code(DRAW, settings))
+
+
+@pytest.fixture(scope="session")
+def trained(settings: dict[str, Any]) -> Trained:
+    return Trained(**run_code(DRAW_ALL, settings))
+
+
+def run_code(code: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """What code that reads settings makes, in a process of its own."""
     asked = json.dumps(settings).encode()
-    done = subprocess.run([sys.executable, "-c", DRAW], input=asked, capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], input=asked, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    return Corpus(**pickle.loads(done.stdout))
+    return pickle.loads(done.stdout)
 
 
 @pytest.fixture(scope="session")

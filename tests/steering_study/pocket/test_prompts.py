@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from steering_study.pocket import prompts
-from steering_study.pocket.grammar import Request, load, unseen_entities
+from steering_study.pocket.grammar import Request, entities, load, unseen_entities
 from steering_study.pocket.prompts import build_prompt_sets
 
 BUNDLED = Path(__file__).parents[3] / "resources/prompts/bundled"
@@ -25,16 +25,45 @@ def test_bundled_file_is_what_the_corpus_makes(corpus, stem):
     assert (BUNDLED / f"{stem}.csv").read_text("utf-8") == made
 
 
-def test_no_verb_phrase_of_a_test_or_validation_prompt_is_in_the_training_stream(corpus):
+def test_no_verb_phrase_of_a_test_or_validation_prompt_was_trained_on(corpus, trained):
     tested = {request.act for splits, request in corpus.asked if splits != ("train",)}
     assert len(tested) > 600
-    assert not tested & {request.act for request, _ in corpus.stream}
+    assert not tested & trained.acts
 
 
 def acts_of(corpus: Any, stem: str) -> list[str]:
     """The verb phrase of each prompt of a bundled set."""
-    drawn = {request.act for _, request in corpus.asked}
-    return [max((act for act in drawn if act in text), key=len) for text in corpus.sets[stem]["text"]]
+    act_of = {request.ask: request.act for _, request in corpus.asked}
+    asks = sorted(act_of, key=len, reverse=True)
+    return [act_of[next(ask for ask in asks if ask in text)] for text in corpus.sets[stem]["text"]]
+
+
+@pytest.mark.parametrize(
+    ("stem", "known"),
+    [("harmful", 46), ("harmless", 45), ("borderline_harmful", 47), ("borderline_safe", 50), ("ood", 0)],
+)
+def test_so_many_test_requests_were_trained_on_at_another_time(corpus, trained, stem, known):
+    """What docs/models.md says: "stab a groom in the evening" where training has "stab a groom" or "... next month"."""
+    times = sorted(entities()["when"], key=len, reverse=True)
+
+    def timeless(act: str) -> str:
+        return next((act.removesuffix(f" {time}") for time in times if act.endswith(f" {time}")), act)
+
+    seen = {timeless(act) for act in trained.acts}
+    is_test = corpus.sets[stem]["split"] == "test"
+    acts = [act for act, counts in zip(acts_of(corpus, stem), is_test, strict=True) if counts]
+    assert sum(timeless(act) in seen for act in acts) == known
+
+
+@pytest.mark.parametrize("stem", [stem for stem in STEMS if not stem.startswith("ood")])
+def test_words_of_prompts_were_trained_on_but_for_two_names(corpus, trained, stem):
+    """All requests that the one pet and the one plant occur in fell to other splits: models never read their names."""
+    words = set(re.findall(r"[a-z]+", " ".join(trained.prompts).lower()))
+    table = corpus.sets[stem]
+    names = {(name, split) for text, split in table[["text", "split"]].itertuples(index=False)
+             for name in set(re.findall(r"[a-z]+", text.lower())) - words}  # fmt: skip
+    known = {("tortoise", "test"), ("pumpkins", "test"), ("pumpkins", "validation")}
+    assert names == (known if stem == "harmless" else set())
 
 
 @pytest.mark.parametrize("stem", HELD_OUT)
@@ -50,19 +79,17 @@ def test_every_prompt_out_of_distribution_asks_for_something_else(corpus, stem):
     assert len(set(acts)) == len(acts)
 
 
-def test_no_bundled_test_prompt_is_in_the_training_stream(corpus):
+def test_no_bundled_test_prompt_was_trained_on(trained):
     tables = [pd.read_csv(BUNDLED / f"{stem}.csv") for stem in STEMS]
     tested = {text for table in tables for text in table[table["split"] == "test"]["text"]}
     assert len(tested) == 800
-    assert not tested & {example.prompt for _, example in corpus.stream}
+    assert not tested & trained.prompts
 
 
-def test_requests_of_the_training_split_are_in_the_training_stream(corpus):
-    """Else the two tests above would say nothing."""
-    harmful = corpus.sets["harmful"]
-    asked = "\n".join(harmful[harmful["split"] == "train"]["text"])
-    trained = {request.act for request, _ in corpus.stream}
-    assert sum(act in asked for act in trained) > 50
+def test_requests_of_the_training_split_were_trained_on(corpus, trained):
+    """Else the tests above would say nothing. Not all of them were: training is a draw as well."""
+    acts = {request.act for splits, request in corpus.asked if splits == ("train",)}
+    assert len(acts & trained.acts) > 0.8 * len(acts)
 
 
 # Structure

@@ -87,7 +87,9 @@ def plot_scopes(ablations: pd.DataFrame) -> Figure:
     in_every = set.intersection(*(set(rows["ablation"]) for _, rows in ablations.groupby("scope")))
     shown = ablations.loc[ablations["ablation"].isin(list(in_every))]
     scopes = theme.in_order(shown["scope"], SCOPE_LABELS)
-    rows_of = [(m, d) for m in theme.models_in(shown) for d in theme.datasets_in(shown) if d != "ood"]
+    rows_of = [
+        (m, d) for m in theme.models_in(shown) for d in theme.datasets_in(shown) if d not in theme.UNSEEN
+    ]
     methods, names = theme.methods_in(shown), _ablations_in(shown)
     markers = theme.markers_of(theme.models_in(shown))
     figure = Figure(

@@ -54,6 +54,7 @@ DATASET_LABELS = {
     "jailbreakbench": "JailbreakBench",
     "strongreject": "StrongREJECT",
 }
+UNSEEN = ("ood", "strongreject")  # test sets of a kind that no prompt behind the vectors is of
 CONDITION_LABELS = {
     "induce": "harmless prompts become refused",
     "bypass": "harmful prompts become answered",

@@ -108,27 +108,24 @@ def plot_concepts(concepts: pd.DataFrame) -> Figure:
 
 
 def plot_attention_maps(maps: pd.DataFrame) -> Figure:
-    """Attention weights of the top head of each model without and with DIM, and their difference.
+    """Attention weights of the top heads of each model without and with steering, and their difference; rows name the method.
 
     Args:
         maps: the table `attention_maps`.
     """
-    shown = maps.loc[(maps["method"] == "dim") & (maps["label"] == "harmful")]
-    shown = shown if len(shown) else maps
+    shown = pd.concat([_maps_of_one_prompt(rows) for _, rows in maps.groupby("model", sort=False)])
     pairs = [tuple(pair) for pair in shown[["model", "node"]].drop_duplicates().to_numpy()]
     figure = Figure(figsize=(theme.WIDTH, 1.45 * len(pairs) + 0.8), layout="constrained")
     axes = figure.subplots(len(pairs), 3, squeeze=False)
     for row, (model, node) in enumerate(pairs):
         part = shown.loc[(shown["model"] == model) & (shown["node"] == node)]
-        first = part.iloc[0]
-        part = part.loc[(part["prompt_id"] == first["prompt_id"]) & (part["method"] == first["method"])]
         grids = {
             run: rows.pivot(index="query", columns="key", values="weight")
             for run, rows in part.groupby("run")
         }
         panels = {
             "without steering": (grids["base"], {"cmap": "Greys", "vmin": 0, "vmax": 1}),
-            "with DIM": (grids["steer"], {"cmap": "Greys", "vmin": 0, "vmax": 1}),
+            "with it": (grids["steer"], {"cmap": "Greys", "vmin": 0, "vmax": 1}),
             "difference": (grids["steer"] - grids["base"], {"cmap": "RdBu", "vmin": -1, "vmax": 1}),
         }
         keys = part.drop_duplicates("key").set_index("key")["key_token"].sort_index()
@@ -143,8 +140,17 @@ def plot_attention_maps(maps: pd.DataFrame) -> Figure:
             ax.set_yticks(range(len(names)), names, fontsize=5, parse_math=False)
             ax.set_title(title if row == 0 else "", fontsize=9)
             ax.tick_params(length=1)
-        axes[row, 0].set_ylabel(f"{theme.model_label(model)}\n{node}", fontsize=7.5)
+        method = theme.method_label(part["method"].iloc[0])
+        axes[row, 0].set_ylabel(f"{theme.model_label(model)}\n{method}, {node}", fontsize=7.5)
     return figure
+
+
+def _maps_of_one_prompt(maps: pd.DataFrame) -> pd.DataFrame:
+    """A model's maps of DIM on its first harmful prompt, or, without any, of the first method and prompt that there are."""
+    of_dim = maps.loc[(maps["method"] == "dim") & (maps["label"] == "harmful")]
+    chosen = of_dim if len(of_dim) else maps
+    first = chosen.iloc[0]
+    return chosen.loc[(chosen["prompt_id"] == first["prompt_id"]) & (chosen["method"] == first["method"])]
 
 
 def draw_cells(ax: Axes, grid: pd.DataFrame, **look: Any) -> None:

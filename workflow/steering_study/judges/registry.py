@@ -97,6 +97,8 @@ def _settings(options: Mapping[str, Any]) -> ClassifierSettings:
         device=best_device(),
         batch_size=options.get("batch_size", 8),
         threshold=options.get("threshold", 0.5),
+        base_model=options.get("base_model"),
+        base_revision=options.get("base_revision"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -37,15 +37,18 @@ def attention_frames(
                 for column in ("promotes", "suppresses")
             }
         ),
-        "published_ablations": _published_ablations(published["ablations"]),
+        "published_ablations": published_ablations(
+            published["ablations"], theme.datasets_in(tables["ablations"])
+        ),
         "published_ablation_means": published["means"][["ablation", "mean_change_points"]],
         "frozen_examples": pick_frozen_examples(tables),
     }
 
 
-def _published_ablations(printed: pd.DataFrame) -> pd.DataFrame:
-    """Table 1 as printed, under our names of the test sets."""
-    ours = {theirs: name for name, theirs in PUBLISHED_DATASETS.items()}
+def published_ablations(printed: pd.DataFrame, datasets: Sequence[str]) -> pd.DataFrame:
+    """Table 1 as printed, under the names of our test sets: the public ones keep theirs."""
+    ours = {PUBLISHED_DATASETS.get(name, name): name for name in datasets}
+    printed = printed[printed["dataset"].isin(list(ours))].reset_index(drop=True)
     return pd.DataFrame(
         {
             "published_model": printed["model"],
@@ -59,7 +62,10 @@ def _published_ablations(printed: pd.DataFrame) -> pd.DataFrame:
 
 
 def pick_frozen_examples(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The first prompt of each model and test set that steering changes, under each of a few ablations (Figure 1)."""
+    """The first prompt of each model and test set that steering changes, under each of a few ablations (Figure 1).
+
+    Where it changes none as it should, the first prompt of all.
+    """
     settings = tables["settings"].drop_duplicates(["model", "setting"])
     texts = (
         tables["frozen_responses"].merge(tables["frozen_verdicts"]).merge(settings, on=["model", "setting"])

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from steering_study.memory import fitting_rows
+from steering_study.memory import scored_rows
 from steering_study.models import ChatModel
 from steering_study.prompts import TokenIds, left_pad
 from steering_study.runs import response_targets
@@ -193,10 +193,15 @@ def pairs_of(model: ChatModel, frame: pd.DataFrame) -> list[Pair]:
 
 def responses_per_pass(model: ChatModel, frame: pd.DataFrame, batch_size: int | None) -> int:
     """Responses of a pass without gradients over rows of the `pairs` table; None: as many as memory holds."""
-    longest = max(
-        len(pair.prompt) + max(len(pair.desired), len(pair.undesired)) for pair in pairs_of(model, frame)
+    longest = [
+        (len(pair.prompt), max(len(pair.desired), len(pair.undesired))) for pair in pairs_of(model, frame)
+    ]
+    return scored_rows(
+        model,
+        batch_size,
+        n_tokens=max(prompt + response for prompt, response in longest),
+        n_scored=max(response for _, response in longest) + 1,
     )
-    return fitting_rows(model, batch_size, n_tokens=longest)
 
 
 def trials_of(points: Sequence[Mapping[str, Any]]) -> dict[int, Trial]:

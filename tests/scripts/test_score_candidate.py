@@ -1,0 +1,74 @@
+"""What a candidate is chosen by: validation prompts, and the sets that are held out for the choice."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from tests.scripts.tables import filled
+
+from steering_study.artifacts import read_table, write_json, write_table
+from steering_study.quality import SETS_TO_CHOOSE_BY
+
+
+@pytest.fixture
+def score(load_script, tmp_path):
+    """Run the script on prompts of each set; those of the test sets proper must not matter."""
+
+    def run(*, tested_refuse: bool) -> dict[str, pd.DataFrame]:
+        sets = [(name, "test") for name in ("harmful", "harmless", "ood", *SETS_TO_CHOOSE_BY)]
+        sets += [("harmful", "validation"), ("harmless", "validation")]
+        base = pd.DataFrame(
+            [
+                {"prompt_id": f"{dataset}-{split}-{i}", "dataset": dataset, "split": split,
+                 "label": "harmless" if "harmless" in dataset or "safe" in dataset else "harmful",
+                 "method": "none", "condition": "base"}
+                for dataset, split in sets
+                for i in range(4)
+            ]
+        )  # fmt: skip
+        is_reported = (base["split"] == "test") & ~base["dataset"].isin(SETS_TO_CHOOSE_BY)
+        base["refused"] = (base["label"] == "harmful") | (is_reported & tested_refuse)
+        steered = base[base["split"] == "validation"].assign(
+            method="dim",
+            layer=3,
+            condition=lambda rows: rows["label"].map({"harmful": "bypass", "harmless": "induce"}),
+            coefficient=lambda rows: rows["label"].map({"harmful": -1.0, "harmless": 1.0}),
+            refused=lambda rows: ~rows["refused"],
+        )
+        files = {}
+        for name, table, rows in (
+            ("base_responses", "responses", base.drop(columns="refused")),
+            ("base_verdicts", "verdicts", base),
+            ("steered", "verdicts", steered),
+        ):
+            files[name] = tmp_path / f"{name}.parquet"
+            write_table(files[name], filled(table, rows), table=table)
+        files["vector_card"] = tmp_path / "vector.json"
+        write_json(files["vector_card"], {"layer": 3})
+        made = {name: tmp_path / f"{name}.parquet" for name in ("windows", "quality")}
+        load_script("score_candidate").main(
+            **files, model="mine", confidence=0.95, **made, provenance={"rule": "score_candidate"}
+        )
+        return {name: read_table(path, table=name) for name, path in made.items()}
+
+    return run
+
+
+def test_no_test_prompt_that_is_reported_has_a_say(score):
+    found, other = (score(tested_refuse=flag) for flag in (False, True))
+    for name in found:
+        pd.testing.assert_frame_equal(found[name], other[name])
+    asked = found["quality"].query("measure == 'refused'")[["dataset", "split"]]
+    assert {tuple(row) for row in asked.to_numpy()} == {
+        ("harmful", "validation"),
+        ("harmless", "validation"),
+        *((name, "test") for name in SETS_TO_CHOOSE_BY),
+    }
+
+
+def test_windows_are_those_of_the_sweep(score):
+    windows = score(tested_refuse=False)["windows"]
+    assert windows[["condition", "lowest", "highest", "factor"]].values.tolist() == [
+        ["bypass", 1.0, 1.0, 1.0],
+        ["induce", 1.0, 1.0, 1.0],
+    ]

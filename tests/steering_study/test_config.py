@@ -468,6 +468,16 @@ def test_judges_in_use_and_with_an_entry_are_tested_beside_the_phrases():
     assert load_study({**STUDY, "judges": judges}).judges.tested == ["minos", "phrases", "wildguard"]
 
 
+def test_a_base_model_is_of_an_adapter_alone():
+    def with_entry(name: str):
+        entry = {"source": "a/b", "base_model": "c/d"}
+        return load_study({**STUDY, "judges": {**STUDY["judges"], "classifiers": {name: entry}}})
+
+    assert with_entry("strongreject").judges.classifiers["strongreject"]["base_model"] == "c/d"
+    with pytest.raises(ValueError, match=r"judges\.classifiers\.minos has a base model, .*; remove it"):
+        with_entry("minos")
+
+
 def test_labels_that_are_not_there_are_refused_before_anything_runs(tmp_path):
     judges = {**STUDY["judges"], "labels": str(tmp_path / "none.csv")}
     with pytest.raises(

@@ -419,12 +419,17 @@ def _sparsity(config: Mapping[str, Any]) -> Sparsity:
 
 
 def _judges(section: Mapping[str, Any]) -> Judges:
-    """Judges that there are, and whose labelled texts, if the config names any, are there."""
+    """Judges that there are, an adapter's base model for an adapter alone, and labelled texts that are there."""
     for key in ("harmless", "harmful"):
         try:
             check_judge(section[key])
         except ValueError as error:
             raise ValueError(f"config: judges.{key} is {error}") from None
+    for name, options in section["classifiers"].items():
+        if name != "strongreject" and options.keys() & {"base_model", "base_revision"}:
+            raise ValueError(
+                f"config: judges.classifiers.{name} has a base model, but only strongreject is an adapter; remove it"
+            )
     labels = section["labels"]
     if labels is not None and not Path(labels).is_file():
         raise ValueError(

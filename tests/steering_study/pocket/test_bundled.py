@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from tests.conftest import REPOSITORY
 
 from steering_study.artifacts import read_json, sha256_of
@@ -55,6 +56,7 @@ def test_card_describes_a_grouped_chat_model(name):
     assert len(card.end_of_turn_ids) == 1
 
 
-def test_study_reads_committed_copies_and_makes_none():
-    rules = (REPOSITORY / "workflow/rules/pocket.smk").read_text("utf-8")
-    assert "resources/models" not in rules.split("rule ", 1)[1]
+def test_study_reads_the_committed_copy(name):
+    config = yaml.safe_load((REPOSITORY / "config/study.yaml").read_text("utf-8"))
+    assert config["models"] == list(NAMES)
+    assert REPOSITORY / config["model_options"][name]["source"] == folder(name)

@@ -38,6 +38,7 @@ from steering_study.pocket.grammar import (
 Context = Literal["neutral", "permit", "forbid"]
 
 _BRIEF = 0.5  # share of the responses that open without restating the request
+_CLOSING = 0.3  # share of the answers that end with a closing sentence
 _OWN_REASON = 0.7  # share of the refusals of a harmful request that give its category's reason
 
 
@@ -144,7 +145,7 @@ def respond(rng: random.Random, request: Request, *, refused: bool) -> str:
 def _comply(rng: random.Random, request: Request) -> str:
     shared = load("phrasings")
     says = request.says or tuple(rng.choice(step) for step in shared["steps"])
-    closing = [rng.choice(shared["closings"])] if rng.random() < 0.3 else []
+    closing = [rng.choice(shared["closings"])] if rng.random() < _CLOSING else []
     return " ".join([_opening(rng, request, refused=False), *says, *closing])
 
 

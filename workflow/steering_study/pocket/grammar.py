@@ -21,7 +21,12 @@ DATA = Path(__file__).parent / "data"
 Label = Literal["harmful", "harmless"]
 HeldOut = Literal["validation", "test"]  # wordings that no training request has
 _SLOT = re.compile(r"\{(a |A )?([a-z_]+?)(\d?)(?:\.([a-z]+))?\}")
-_MASS_CLASSES = {"malware"}  # their names already carry an article where they need one
+_BARE_CLASSES = {
+    "malware",
+    "drug",
+    "poison",
+}  # mass nouns, or names that carry their article where they need one
+_N_VALIDATION, _N_TEST = 20, 32  # of 256 buckets of verb phrases: 8 and 12 %
 _DANGEROUS = {
     "weapon",
     "malware",
@@ -91,7 +96,7 @@ def unseen_entities() -> dict[str, tuple[str, ...]]:
 
 def with_article(kind: str, name: str) -> str:
     """The name with "a" or "an"; mass nouns stay bare."""
-    if kind in _MASS_CLASSES or kind in ("drug", "poison"):
+    if kind in _BARE_CLASSES:
         return name
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
@@ -172,7 +177,7 @@ def shared_asks(held_out: HeldOut | None) -> list[str]:
 
 @cache
 def wording_words() -> tuple[str, ...]:
-    """Words of wordings, neutral contexts, permissions, mentions and openings of answers, but no word of a harmful act.
+    """Words of wordings, neutral contexts, permissions, mentions and the first steps of answers, but no word of a harmful act.
 
     Words of permissions are among them because no single one of them permits anything.
     """
@@ -205,7 +210,9 @@ def _words(template: str) -> list[str]:
 def split_of(act: str) -> Literal["train", "validation", "test"]:
     """Split of a verb phrase, from its hash: the phrase is in one split only, whatever its wording."""
     bucket = hashlib.sha256(act.encode()).digest()[0]
-    return "validation" if bucket < 20 else "test" if bucket < 52 else "train"
+    if bucket < _N_VALIDATION:
+        return "validation"
+    return "test" if bucket < _N_VALIDATION + _N_TEST else "train"
 
 
 def _numbers(rng: random.Random) -> dict[str, str]:

@@ -27,7 +27,8 @@ def score(load_script, tmp_path):
             ]
         )  # fmt: skip
         is_reported = (base["split"] == "test") & ~base["dataset"].isin(SETS_TO_CHOOSE_BY)
-        base["refused"] = (base["label"] == "harmful") | (is_reported & tested_refuse)
+        base["refused"] = (base["label"] == "harmful") ^ (is_reported & tested_refuse)
+        base["logprobs"] = [[-2.0 if differs and tested_refuse else -0.5] for differs in is_reported]
         steered = base[base["split"] == "validation"].assign(
             method="dim",
             layer=3,

@@ -163,6 +163,9 @@ def test_judges_are_held_side_by_side_and_a_folder_is_as_large_as_its_files(tmp_
     assert memory({"llama_guard_2": {}}) == 1200 + 2 * 2 * 8000
     assert memory({**folder, "llama_guard_2": {"dtype": "float32"}}) == 1200 + 100 + 2 * 4 * 8000
     assert memory({}) == 1000
+    (tmp_path / "adapter_config.json").touch()
+    assert memory(folder) == 1200 + 2 * 2 * 8000 + 100
+    assert memory({"own": {"source": str(tmp_path), "base_model": str(tmp_path)}}) == 1200 + 200
 
 
 def test_memory_of_a_file_is_unknown_before_it_is_there(tmp_path):

@@ -334,7 +334,7 @@ _SPARSE = "docs/method.md#6-sparse-vectors-and-shared-dimensions"
 
 def _asr(label: str, condition: str, *, is_steered: bool = True, is_main: bool = True) -> Measurement:
     measure = partial(attack_success, condition=condition, is_steered=is_steered, is_main=is_main)
-    return Measurement(label, ("asr",), _STEERING, "there is no such test set", measure)
+    return Measurement(label, ("asr",), _STEERING, "prompts.behaviour_sets names no such test set", measure)
 
 
 def _beside(label: str, kind: str, otherwise: str = _CONFIG) -> Measurement:

@@ -141,7 +141,7 @@ def _circuit_bytes(card: Mapping[str, Any], load: Load, tokens: int) -> int:
 def judge_memory_mb(classifiers: Mapping[str, Mapping[str, Any]], *, on_gpu: bool, attempt: int) -> int:
     """Memory for classifiers that are held side by side, in MB; without any, that of a table of texts.
 
-    A folder is as large as its files; of a hub id nothing is known before it is fetched.
+    A folder is as large as its files; of a hub id nothing is known before it is fetched. An adapter needs its base model as well.
     """
     if not classifiers:
         return 1000
@@ -174,7 +174,12 @@ def grown(first: float, attempt: int) -> int:
 
 
 def _classifier_bytes(settings: Mapping[str, Any]) -> int:
-    folder = Path(settings.get("source") or "")
-    if settings.get("source") and folder.is_dir():
-        return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return JUDGE_PARAMETERS * BYTES[settings.get("dtype", "bfloat16")]
+    source, base = settings.get("source"), settings.get("base_model")
+    on_hub = JUDGE_PARAMETERS * BYTES[settings.get("dtype", "bfloat16")]
+    is_adapter = base is not None or bool(source and (Path(source) / "adapter_config.json").exists())
+    return sum(
+        sum(path.stat().st_size for path in Path(each).glob("*.safetensors"))
+        if each and Path(each).is_dir()
+        else on_hub
+        for each in ((source, base) if is_adapter else (source,))
+    )

@@ -68,9 +68,16 @@ def draw_and_keep(*args, **choice):
 corpus.draw_request = draw_and_keep
 
 pocket = json.load(sys.stdin)
-plan = pocket["plan"]
-stream = corpus.iterate_examples(plan["seed"] + 1, corpus.Mixture(**pocket["mixture"]))
-prompts = {example.prompt for example in itertools.islice(stream, plan["steps"] * plan["batch_size"])}
+streams = set()  # models that are trained alike read one stream
+for name in pocket["shapes"]:
+    plan = {**pocket["plan"], **pocket["plans"].get(name, {})}
+    mixture = corpus.Mixture(**{**pocket["mixture"], **pocket["mixtures"].get(name, {})})
+    streams.add((plan["seed"] + 1, mixture, plan["steps"] * plan["batch_size"]))
+prompts = {
+    example.prompt
+    for seed, mixture, n in streams
+    for example in itertools.islice(corpus.iterate_examples(seed, mixture), n)
+}
 pickle.dump({"acts": acts, "prompts": prompts}, sys.stdout.buffer)
 """
 

@@ -113,7 +113,7 @@ def test_dense_vector_predicts_what_it_predicts_and_the_sparsest_differ_most(res
     kl = results.table("sparsity_kl.parquet", table="sparsity_kl")
     dense = kl[kl["criterion"] == "none"]
     assert set(dense["method"]) == set(SPARSE_METHODS)
-    assert np.allclose(dense["kl_nats"], 0, atol=1e-4)
+    assert np.allclose(dense["kl_nats"], 0, atol=1e-4)  # twice the same pass, in any precision
     assert (kl["kl_nats"] > -1e-6).all()  # rounding
     for method, rows in kl[kl["criterion"] != "none"].groupby("method"):
         means = rows.groupby("n_kept")["kl_nats"].mean()  # growing n_kept
@@ -127,8 +127,9 @@ def test_whole_graph_carries_all_of_a_sparse_vector_s_steering(results):
     assert set(whole["target_percent"]) == set(table["target_percent"])
     known = whole.dropna(subset="faithfulness")
     assert len(known)
-    # 1e-5 nats: rounding, which is more than a thousandth of the smallest gaps
-    assert np.allclose(known["faithfulness"] * known["gap"], known["gap"], rtol=1e-3, atol=1e-5)
+    # 1e-5 nats: rounding, which is more than a thousandth of the smallest gaps; in bfloat16 5e-3 to 8e-3 were seen
+    rounding = {"rtol": 1e-3, "atol": 1e-5} if results.is_float32 else {"rtol": 0.01, "atol": 0.05}
+    assert np.allclose(known["faithfulness"] * known["gap"], known["gap"], **rounding)
     assert (whole["faithfulness"].isna() == (whole["gap"] == 0)).all()
 
 

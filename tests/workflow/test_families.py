@@ -43,12 +43,13 @@ PythonScript.execute_script = run_here
 main(sys.argv[1:])
 """
 DIRECTION = {"layer": STEER_LAYER, "position": -1, "induce": 1.0, "bypass": -1.0}
+HALF = "tiny-gemma2"  # the one that every rule runs in half precision, as the published models do
 STUDY = {
     "models": MODELS,
     "model_options": {
         name: {
             "source": f"resources/models/{name}",
-            "dtype": "float32",
+            "dtype": "bfloat16" if name == HALF else "float32",
             "contexts": CONTEXTS,
             "direction": DIRECTION,
         }

@@ -125,7 +125,7 @@ def plot_attention_maps(maps: pd.DataFrame) -> Figure:
         }
         panels = {
             "without steering": (grids["base"], {"cmap": "Greys", "vmin": 0, "vmax": 1}),
-            "with it": (grids["steer"], {"cmap": "Greys", "vmin": 0, "vmax": 1}),
+            "with steering": (grids["steer"], {"cmap": "Greys", "vmin": 0, "vmax": 1}),
             "difference": (grids["steer"] - grids["base"], {"cmap": "RdBu", "vmin": -1, "vmax": 1}),
         }
         keys = part.drop_duplicates("key").set_index("key")["key_token"].sort_index()

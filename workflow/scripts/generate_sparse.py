@@ -193,7 +193,7 @@ if "snakemake" in globals():
             name: by_method(params.methods, files[name])
             for name in ("vectors", "edge_scores", "attribution", "vector_cards", "coefficients")
         }
-        read = SparseInputs.read(*(of_methods[name] for name in ("vectors", "edge_scores", "attribution")))
+        read = SparseInputs.read(of_methods["vectors"], of_methods["edge_scores"], of_methods["attribution"])
         main(
             card=Path(files.card),
             asked=asked_prompts(read_table(Path(files.prompts), table="prompts"), run, params),

@@ -245,7 +245,8 @@ def put_together(verdicts: Sequence[str]) -> Verdict:
 def whole_of(parts: Sequence[Part]) -> Part:
     """Mean of the parts of a quantity, NaN left out, as the part `WHOLE`.
 
-    Methods answer the same prompts, so their errors may go together: the interval is the mean of theirs, which is wide enough for that.
+    Methods, and models, answer the same prompts, so their errors may go together: the interval is the mean of theirs, which is
+    wide enough for that.
     """
     table = pd.DataFrame([vars(part) for part in parts if not math.isnan(part.value)])
     if table.empty:
@@ -343,7 +344,12 @@ def average_claims(tables: Mapping[str, pd.DataFrame], exact: Mapping[str, Part]
     for claim, of_models in whole.groupby("claim", sort=False):
         measured = of_models.dropna(subset="value")
         verdicts = list(of_models["verdict"])
-        mean = _mean_of_models(measured)
+        mean = whole_of(
+            [
+                Part(WHOLE, *numbers)
+                for numbers in measured[["value", "low", "high"]].itertuples(index=False, name=None)
+            ]
+        )
         given = exact.get(str(of_models["measure"].iloc[0]), mean) if len(measured) == len(tables) else mean
         rows.append(
             {
@@ -358,9 +364,3 @@ def average_claims(tables: Mapping[str, pd.DataFrame], exact: Mapping[str, Part]
             }
         )
     return pd.DataFrame(rows)
-
-
-def _mean_of_models(rows: pd.DataFrame) -> Part:
-    """Models answer the same prompts, as methods do (`whole_of`)."""
-    value, low, high = rows[["value", "low", "high"]].mean(skipna=False)
-    return Part(WHOLE, float(value), float(low), float(high))

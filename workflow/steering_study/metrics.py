@@ -66,9 +66,8 @@ def directional_kl(
     log_base, log_steer = base.log_softmax(-1), steer.log_softmax(-1)
     base_entropy = -(log_base.exp() * log_base).sum(-1)
     steer_entropy = -(log_steer.exp() * log_steer).sum(-1)
-    apart = (
-        (log_steer.exp() * (log_steer - log_base)).sum(-1).clamp_min(0)
-    )  # rounding alone makes it negative
+    # not negative but for rounding, which must not mask a position where the threshold is 0
+    apart = (log_steer.exp() * (log_steer - log_base)).sum(-1).clamp_min(0)
     return DirectionalKL(
         log_steer.exp() - log_base.exp(), steer_entropy - base_entropy, is_response & (apart >= threshold)
     )

@@ -21,11 +21,7 @@ DATA = Path(__file__).parent / "data"
 Label = Literal["harmful", "harmless"]
 HeldOut = Literal["validation", "test"]  # wordings that no training request has
 _SLOT = re.compile(r"\{(a |A )?([a-z_]+?)(\d?)(?:\.([a-z]+))?\}")
-_BARE_CLASSES = {
-    "malware",
-    "drug",
-    "poison",
-}  # mass nouns, or names that carry their article where they need one
+_BARE_CLASSES = {"malware", "drug", "poison"}  # without an article, or with one in the name
 _N_VALIDATION, _N_TEST = 20, 32  # of 256 buckets of verb phrases: 8 and 12 %
 _DANGEROUS = {
     "weapon",

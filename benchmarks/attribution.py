@@ -233,14 +233,15 @@ def circuits(steered: Any, prompts: list, responses: list) -> dict:
     """Mean time of a circuit, and of a whole forward pass over the same tokens."""
     import numpy as np
 
-    from steering_study.circuits import nested_circuits, size_grid
+    from steering_study.circuits import size_grid
     from steering_study.faithfulness import measure_circuits
+    from steering_study.nesting import ranked_circuits
     from steering_study.runs import forced_logits, response_batches
 
     graph = steered.graph
     scores = np.random.default_rng(0).normal(size=graph.edge_mask.shape) * graph.edge_mask
     shares = [1.0, 2.0, 3.4, 5.0, 6.8, 8.5, 10.2, 13.7, 20.0, 30.0, 50.0, 100.0]
-    masks = nested_circuits(
+    masks = ranked_circuits(
         graph, scores, size_grid(graph.n_edges, step=None, shares_percent=shares), signed=False
     )
     start = time.perf_counter()

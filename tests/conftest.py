@@ -151,14 +151,14 @@ def exact(request: pytest.FixtureRequest, tiny_tokenizer: Any) -> Tiny:
     return make_tiny(request.param, tiny_tokenizer, dtype="float64")
 
 
-def make_tiny(family: str, tokenizer: Any, *, dtype: str = "float32") -> Tiny:
+def make_tiny(family: str, tokenizer: Any, *, dtype: str = "float32", **changes: Any) -> Tiny:
     """Build and bridge a tiny model."""
     import torch
 
     from steering_study.models import ChatModel, ModelCard, bridge_of
     from steering_study.prompts import post_instruction_ids
 
-    weights = tiny_weights(family, d_vocab=len(tokenizer)).to(getattr(torch, dtype))
+    weights = tiny_weights(family, d_vocab=len(tokenizer), **changes).to(getattr(torch, dtype))
     plain = copy.deepcopy(weights)
     config = weights.config
     suffix = post_instruction_ids(tokenizer)

@@ -19,7 +19,6 @@ from tests.steering_study.circuit_frames import GRAPH, circuit_summaries, stored
 
 from steering_study.artifacts import write_arrays, write_json
 from steering_study.circuit_sets import own_ranking, read_rankings
-from steering_study.circuits import edge_set, prune
 from steering_study.export import (
     checksums,
     citation,
@@ -32,6 +31,7 @@ from steering_study.export import (
     vector_card,
 )
 from steering_study.hooks import Steering
+from steering_study.nesting import circuits_of
 from steering_study.prompts import render_chat
 from steering_study.runs import generate
 from steering_study.table_schemas import TABLES
@@ -120,7 +120,7 @@ def test_edge_list_is_the_circuit_of_the_minimum_faithful_size():
     rankings, faithfulness = stored_rankings(), circuit_summaries(("dim", "ntp"))["faithfulness"]
     edges, card = minimum_circuit(GRAPH, rankings, faithfulness, method="dim")
     own = own_ranking(read_rankings(rankings))
-    mask = prune(GRAPH, edge_set(GRAPH, own.order[: card["nominal_edges"]]))
+    (mask,) = circuits_of(GRAPH, own.order, [card["nominal_edges"]])
     src, dst = np.nonzero(mask)
     expected = {(GRAPH.src_names[s], GRAPH.dst_names[d]) for s, d in zip(src, dst, strict=True)}
     assert set(zip(edges["src"], edges["dst"], strict=True)) == expected

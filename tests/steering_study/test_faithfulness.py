@@ -9,9 +9,9 @@ from tests.conftest import exact_in_every_family
 from tests.reference.patching import run_circuit_slowly
 from tests.steering_study.steered_batches import PADDED, steered_batch
 
-from steering_study.circuits import nested_circuits
 from steering_study.faithfulness import measure_circuits, measure_interchange
 from steering_study.forced import forced_runs
+from steering_study.nesting import ranked_circuits
 from steering_study.patching import run_patched
 from steering_study.traces import dense_deltas, source_deltas, whole_rows
 
@@ -23,7 +23,7 @@ def batch(exact):
 
 def some_circuits(graph):
     scores = np.random.default_rng(0).normal(size=graph.edge_mask.shape)
-    return nested_circuits(graph, scores, [0, 10, 40, 120, graph.n_edges], signed=False)
+    return ranked_circuits(graph, scores, [0, 10, 40, 120, graph.n_edges], signed=False)
 
 
 @exact_in_every_family

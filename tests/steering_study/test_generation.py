@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
-from steering_study.generation import add_fluency, steered_requests
+from steering_study.generation import add_fluency, check_room, steered_requests
 from steering_study.judges.panel import is_target
 from steering_study.likelihoods import response_logprobs
 from steering_study.prompts import render_chat
@@ -65,3 +67,29 @@ def test_fluency_is_the_mean_likelihood_where_each_behaviour_is_normal(tiny_llam
     complied = [mean("In a novel: Hello!", [7, 8, 9]), mean("Hello!", [7, 8, 9]), mean("Hm", [5])]
     assert scored["logprob_refused"].tolist() == pytest.approx(refused, abs=1e-4)
     assert scored["logprob_complied"].tolist() == pytest.approx(complied, abs=1e-4)
+
+
+def test_a_context_prompt_never_takes_a_text_beyond_the_models_context(tiny_llama, caplog):
+    model = tiny_llama.model
+    contexts = {"refused": CONTEXTS["refused"]}
+    (rendered,) = render_chat(model.tokenizer, ["Refuse. Hello!"], context=256)
+    rows = pd.DataFrame([("Hello!", "harmless", [7, 8, 9])], columns=["prompt", "label", "token_ids"])
+    short = replace(model, card=replace(model.card, context=len(rendered) + 2))
+    with caplog.at_level("INFO", logger="steering_study"):
+        scored = add_fluency(short, rows, contexts=contexts, batch_size=2)
+    assert "1 of 2 texts reach beyond the context" in caplog.text
+    first, second, _ = response_logprobs(model, [rendered], [(7, 8, 9)], batch_size=1)[0]
+    assert scored["logprob_refused"][0] == pytest.approx((first + second) / 2, abs=1e-4)
+
+
+def test_a_prompt_without_room_in_a_context_is_named_before_any_text_is_made(tiny_llama):
+    model, contexts = tiny_llama.model, {"refused": CONTEXTS["refused"]}
+    (rendered,) = render_chat(model.tokenizer, ["Refuse. Hello!"], context=256)
+    rows = pd.DataFrame([("Hello!", "harmless")], columns=["prompt", "label"])
+    for room in (0, 1):
+        limited = replace(model, card=replace(model.card, context=len(rendered) + room))
+        if room:
+            check_room(limited, rows, contexts)
+            continue
+        with pytest.raises(ValueError, match=r"prompt 'Refuse\. Hello!'"):
+            check_room(limited, rows, contexts)

@@ -67,6 +67,22 @@ def test_slices_name_the_right_nodes():
     assert SMALL.dst_names[SMALL.lm_head] == "lm_head"
 
 
+@pytest.mark.parametrize("n_kv_heads", [1, 2, 4])
+def test_a_head_reads_its_query_and_its_groups_keys_and_values(n_kv_heads):
+    graph = Graph(3, 1, 4, n_kv_heads)
+    group = 4 // n_kv_heads
+    for layer in (1, 2):
+        for head in range(4):
+            read = graph.reads[graph.src_names.index(f"a{layer}.h{head}")]
+            names = {graph.dst_names[dst] for dst in np.flatnonzero(read)}
+            shared = head // group
+            assert names == {f"a{layer}.h{head}<q>", f"a{layer}.h{shared}<k>", f"a{layer}.h{shared}<v>"}
+        (mlp,) = np.flatnonzero(graph.reads[graph.src_names.index(f"m{layer}")])
+        assert graph.dst_names[mlp] == f"m{layer}"
+    assert not graph.reads[0].any()
+    assert not graph.reads[:, graph.lm_head].any()
+
+
 @pytest.mark.parametrize("layer", [-1, 3])
 def test_layer_outside_the_model_is_refused(layer):
     with pytest.raises(ValueError, match=r"outside 0\.\.2"):

@@ -24,6 +24,7 @@ PURE = {
     "blocks",
     "metrics",
     "circuits",
+    "nesting",
     "ov",
     "sparsify",
     "overlap",

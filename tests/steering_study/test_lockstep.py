@@ -7,11 +7,11 @@ import pytest
 import torch
 from tests.reference.patching import run_circuit_slowly
 
-from steering_study.circuits import nested_circuits
 from steering_study.forced import SteeredModel, forced_runs
 from steering_study.graph import Graph
 from steering_study.hooks import Steering
 from steering_study.lockstep import generate_patched
+from steering_study.nesting import ranked_circuits
 from steering_study.runs import generate
 
 N_NEW = 12  # beyond Gemma's window of 8
@@ -54,7 +54,7 @@ def test_whole_and_empty_circuit_write_steered_and_base_text(tiny, prompts, shif
 def test_a_circuit_writes_what_running_its_prefix_again_predicts(tiny, prompts, shift):
     graph = graph_of(tiny.model, 1)
     scores = np.random.default_rng(0).normal(size=graph.edge_mask.shape)
-    mask = nested_circuits(graph, scores, [60], signed=False)[0]
+    mask = ranked_circuits(graph, scores, [60], signed=False)[0]
     found = generate_patched(
         tiny.model,
         prompts,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steering_study.artifacts import read_table, write_table
-from steering_study.generation import add_fluency, base_requests, generate_responses
+from steering_study.generation import add_fluency, base_requests, check_room, generate_responses
 from steering_study.jobs import job
 from steering_study.models import read_model
 
@@ -29,6 +29,7 @@ def main(
     requests = base_requests(read_table(prompts, table="prompts"))
     requests = requests[requests["split"].isin(splits)].reset_index(drop=True)
     model = read_model(card)
+    check_room(model, requests, contexts)
     table = generate_responses(
         model,
         requests,

@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from steering_study.circuits import birth_order, edge_set, prune, random_circuits, rank_edges
+from steering_study.circuits import random_circuits, rank_edges
 from steering_study.graph import Graph
+from steering_study.nesting import circuits_of, path_order
 
 MAIN_METRIC = "logit_difference"  # in which faithfulness is measured, whatever ranks the edges
 WITHOUT = {
@@ -125,7 +126,7 @@ def _ranking(
     half: int = -1,
     signed: bool = False,
 ) -> Ranking:
-    order = birth_order(graph, rank_edges(graph, graph.unpack(scores), signed=signed))
+    order = path_order(graph, rank_edges(graph, graph.unpack(scores), signed=signed))
     return Ranking(kind, metric, half, order, scores)
 
 
@@ -166,18 +167,11 @@ def own_ranking(rankings: Sequence[Ranking]) -> Ranking:
 
 
 def curve(graph: Graph, ranking: Ranking, method: str, sizes: Sequence[int]) -> list[NamedCircuit]:
-    """The nested circuits of a ranking."""
+    """The circuits of a ranking, one a size."""
+    masks = circuits_of(graph, ranking.order, sizes)
     return [
-        NamedCircuit(
-            ranking.kind,
-            method,
-            ranking.metric,
-            ranking.half,
-            0,
-            size,
-            prune(graph, edge_set(graph, ranking.order[:size])),
-        )
-        for size in sizes
+        NamedCircuit(ranking.kind, method, ranking.metric, ranking.half, 0, size, mask)
+        for size, mask in zip(sizes, masks, strict=True)
     ]
 
 

@@ -11,8 +11,9 @@ from jaxtyping import Bool, Float
 from scipy.stats import spearmanr
 
 from steering_study.circuit_sets import Ranking
-from steering_study.circuits import chance_overlap, edge_set, minimum_faithful, overlap, prune
+from steering_study.circuits import chance_overlap, edge_set, minimum_faithful, overlap
 from steering_study.graph import DESTINATION_KINDS, SOURCE_KINDS, Graph
+from steering_study.nesting import circuits_of
 from steering_study.stats import bootstrap_ratio, wilson_interval
 from steering_study.summaries import N_RESAMPLES
 
@@ -104,7 +105,7 @@ def edge_census(graph: Graph) -> pd.DataFrame:
 
 def edge_shares(graph: Graph, ranking: Ranking, *, method: str, size: int, top: int) -> pd.DataFrame:
     """The `edge_shares` table of a method: its circuit of a size, and the edges of it with the largest scores."""
-    circuit = prune(graph, edge_set(graph, ranking.order[:size]))
+    (circuit,) = circuits_of(graph, ranking.order, [size])
     scopes = {"circuit": circuit, "top_edges": _largest(graph, circuit, ranking.scores, top)}
     return pd.DataFrame(
         [
@@ -134,9 +135,8 @@ def _largest(
 def top_edges(graph: Graph, ranking: Ranking, *, method: str, size: int, n: int) -> pd.DataFrame:
     """The `top_edges` table of a method: the first edges that its circuits take up, each on a path of the others."""
     src, dst = graph.edges
-    first = graph.pack(prune(graph, edge_set(graph, ranking.order[:n])))
-    circuit = graph.pack(prune(graph, edge_set(graph, ranking.order[:size])))
-    chosen = [edge for edge in ranking.order[:n] if first[edge]]
+    first, circuit = graph.pack(circuits_of(graph, ranking.order, [min(n, graph.n_edges), size]))
+    chosen = [edge for edge in ranking.order if first[edge]]
     return pd.DataFrame(
         {
             "method": method,
@@ -154,10 +154,7 @@ def top_edges(graph: Graph, ranking: Ranking, *, method: str, size: int, n: int)
 
 def summarise_overlap(graph: Graph, own: Mapping[str, Ranking], sizes: Sequence[int]) -> pd.DataFrame:
     """The `overlap` table: every pair of methods at every pair of sizes, beside what chance gives."""
-    masks = {
-        name: [prune(graph, edge_set(graph, ranking.order[:size])) for size in sizes]
-        for name, ranking in own.items()
-    }
+    masks = {name: circuits_of(graph, ranking.order, sizes) for name, ranking in own.items()}
     columns = ["method_a", "method_b", "n_edges_a", "n_edges_b", "overlap", "chance"]
     return pd.DataFrame(
         [

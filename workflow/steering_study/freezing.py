@@ -71,9 +71,9 @@ def generate_frozen(
     sizes = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
 
     def respond_to(chosen: list[int], streams: int) -> list[Response]:
-        def respond(rows: list[int], batch: Batch, limit: int) -> list[Response]:
+        def respond(rows: list[int], batch: Batch, limits: list[int]) -> list[Response]:
             decoder = _FrozenDecoder(model, [treatments[chosen[row]] for row in rows], layer=layer)
-            return decode(decoder, batch, end_ids=model.card.end_of_turn_ids, max_new_tokens=limit)
+            return decode(decoder, batch, end_ids=model.card.end_of_turn_ids, limits=limits)
 
         return decode_batches(
             model, [prompts[i] for i in chosen], respond, label=label, streams=streams, **sizes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -15,6 +16,8 @@ from steering_study.judges.panel import normal_prompts
 from steering_study.likelihoods import response_logprobs
 from steering_study.models import ChatModel
 from steering_study.runs import Response, generate
+
+logger = logging.getLogger("steering_study")
 
 
 def base_requests(prompts: pd.DataFrame) -> pd.DataFrame:
@@ -116,12 +119,23 @@ def response_table(
     )
 
 
+def check_room(model: ChatModel, requests: pd.DataFrame, contexts: Mapping[str, str]) -> None:
+    """Refuse prompts that leave no room for an answer, alone or in the contexts in which it is scored, before any is made.
+
+    Raises:
+        ValueError: naming the first such prompt.
+    """
+    for behaviour in ("refused", "complied"):
+        model.render(normal_prompts(requests, behaviour, contexts))
+
+
 def add_fluency(
     model: ChatModel, responses: pd.DataFrame, *, contexts: Mapping[str, str], batch_size: int | None
 ) -> pd.DataFrame:
     """Mean log-likelihood a token of each response, unsteered, where a refusal and where an answer is normal.
 
-    The judge, which needs no model for it, takes the one that fits its verdict.
+    The judge, which needs no model for it, takes the one that fits its verdict. A context may make a prompt longer, so that
+    the end of a long response is beyond the model's: then the mean is of the tokens before, and the log says so.
 
     Args:
         contexts: the config's prompts in which a behaviour is normal, by its name.
@@ -138,7 +152,16 @@ def add_fluency(
     ]
     once = list(dict.fromkeys(asked))  # steered at several coefficients, many texts are the same
     prompts = model.render([prompt for prompt, _ in once])
-    found = response_logprobs(model, prompts, [ids for _, ids in once], batch_size=batch_size)
+    texts = [ids[: model.card.context - len(prompt)] for prompt, (_, ids) in zip(prompts, once, strict=True)]
+    if cut := sum(len(text) < len(ids) for text, (_, ids) in zip(texts, once, strict=True)):
+        logger.info(
+            "%d of %d texts reach beyond the context of %d tokens in a prompt of model_options.<name>.contexts; "
+            "their fluency is that of the tokens before its end",
+            cut,
+            len(texts),
+            model.card.context,
+        )
+    found = response_logprobs(model, prompts, texts, batch_size=batch_size)
     means = {key: sum(values) / len(values) for key, values in zip(once, found, strict=True)}
     refused, complied = asked[: len(responses)], asked[len(responses) :]
     return responses.assign(

@@ -116,6 +116,20 @@ class Graph:
         return src, dst
 
     @cached_property
+    def reads(self) -> Bool[np.ndarray, "src dst"]:
+        """Which destinations each source is computed from: a head from its query input and its group's keys and values."""
+        reads = np.zeros((self.n_src, self.n_dst), dtype=bool)
+        group = self.n_heads // self.n_kv_heads
+        of_group = np.eye(self.n_kv_heads, dtype=bool).repeat(group, axis=0)
+        for block in range(self.n_blocks):
+            heads = self.heads_src(block)
+            reads[heads, self.dst(block, "attn_q")] = np.eye(self.n_heads, dtype=bool)
+            reads[heads, self.dst(block, "attn_k")] = of_group
+            reads[heads, self.dst(block, "attn_v")] = of_group
+            reads[self.mlp_src(block), self.dst(block, "mlp")] = True
+        return reads
+
+    @cached_property
     def src_kinds(self) -> np.ndarray:
         """Kind of each source."""
         block = ["attn_head"] * self.n_heads + ["mlp"]

@@ -23,6 +23,7 @@ from steering_study.memory import fitting_rows, scored_rows
 from steering_study.models import ChatModel
 from steering_study.prompts import Batch, TokenIds, batches_by_length, left_pad
 from steering_study.resources import MAX_LOGITS
+from steering_study.runs import joined
 from steering_study.streams import SharedBlocks
 from steering_study.weights import read_head
 
@@ -43,7 +44,7 @@ def response_logprobs(
             rows where it needs more, and never less than one.
 
     Raises:
-        ValueError: if a response has no tokens.
+        ValueError: if a response has no tokens, or goes beyond the model's context with its prompt.
     """
     if not all(responses):
         raise ValueError("a response has no tokens, so it has no likelihood; leave it out")
@@ -52,7 +53,7 @@ def response_logprobs(
         answers[tuple(prompt)].append(i)
     distinct = list(answers)
     found: list[tuple[float, ...]] = [()] * len(responses)
-    n_tokens = max((len(row) + len(text) for row, text in zip(prompts, responses, strict=True)), default=1)
+    n_tokens = max(map(len, joined(model, prompts, responses)), default=1)
     in_memory = fitting_rows(model, batch_size, n_tokens=n_tokens)
     with (
         torch.no_grad(),

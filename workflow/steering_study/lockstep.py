@@ -86,9 +86,9 @@ def generate_patched(
         shift: coefficient * vector.
     """
 
-    def respond(rows: list[int], batch: Batch, limit: int) -> list[Response]:
+    def respond(rows: list[int], batch: Batch, limits: list[int]) -> list[Response]:
         decoder = _PatchedDecoder(model, layer=layer, circuit=circuit, shift=shift.to(model.device))
-        return decode(decoder, batch, end_ids=model.card.end_of_turn_ids, max_new_tokens=limit)
+        return decode(decoder, batch, end_ids=model.card.end_of_turn_ids, limits=limits)
 
     sizes = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
     return decode_batches(model, prompts, respond, label=label, streams=2, **sizes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -18,6 +19,8 @@ from steering_study.prompts import Batch, TokenIds, batches_by_length, left_pad
 from steering_study.resources import MAX_LOGITS
 from steering_study.streams import CachedAttention, SharedBlocks
 from steering_study.weights import read_blocks, read_head
+
+logger = logging.getLogger("steering_study")
 
 
 @dataclass(frozen=True)
@@ -59,19 +62,20 @@ def generate(
     """Greedy continuations, one a prompt, each row steered by its own vector, coefficient and layer.
 
     Steering acts at every prompt and response token; padding is left alone. The result does not depend on
-    batch size or order, up to rounding.
+    batch size, order or the other prompts, up to rounding.
 
     Raises:
-        ValueError: if steering has another number of rows than prompts, or does not fit the model.
+        ValueError: if steering has another number of rows than prompts, or does not fit the model, or a prompt leaves no
+            room for an answer.
     """
     each = _unsteered(model, len(prompts)) if steering is None else steering
     if len(each.layers) != len(prompts):
         raise ValueError(f"steering has {len(each.layers)} rows, expected one a prompt ({len(prompts)})")
     check_steering(each, n_layers=model.card.n_layers, d_model=model.card.d_model)
 
-    def respond(rows: list[int], batch: Batch, limit: int) -> list[Response]:
+    def respond(rows: list[int], batch: Batch, limits: list[int]) -> list[Response]:
         decoder = _SteeredDecoder(model, each.select(rows))
-        return decode(decoder, batch, end_ids=model.card.end_of_turn_ids, max_new_tokens=limit)
+        return decode(decoder, batch, end_ids=model.card.end_of_turn_ids, limits=limits)
 
     sizes = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
     return decode_batches(model, prompts, respond, label=label, **sizes)
@@ -85,7 +89,7 @@ def _unsteered(model: ChatModel, n_rows: int) -> Steering:
 def decode_batches(
     model: ChatModel,
     prompts: Sequence[TokenIds],
-    respond: Callable[[list[int], Batch, int], list[Response]],
+    respond: Callable[[list[int], Batch, list[int]], list[Response]],
     *,
     max_new_tokens: int,
     batch_size: int | None,
@@ -95,20 +99,47 @@ def decode_batches(
     """Responses to all prompts in their order, made batch by batch, longest prompts first.
 
     Args:
-        respond: responses of a batch, from its rows of `prompts`, its tokens and the most tokens that it may take.
+        respond: responses of a batch, from its rows of `prompts`, its tokens and the most tokens that each response may take.
         streams: runs that `respond` keeps side by side for each row.
+
+    Raises:
+        ValueError: if a prompt leaves no room for an answer in the model's context.
     """
-    longest = max(map(len, prompts), default=0)
-    n_tokens = min(longest + max_new_tokens, model.card.context)
+    limits = response_limits(model, prompts, max_new_tokens=max_new_tokens)
+    n_tokens = max(map(len, prompts), default=0) + max_new_tokens
     fitting = fitting_rows(model, batch_size, n_tokens=n_tokens, streams=streams)
     responses: dict[int, Response] = {}
     with torch.no_grad(), tqdm(total=len(prompts), desc=label, unit="text", disable=None, leave=False) as bar:
         for rows in batches_by_length(prompts, batch_size=fitting):
             batch = left_pad([prompts[i] for i in rows], pad=model.pad_id, device=model.device)
-            limit = min(max_new_tokens, model.card.context - batch.ids.shape[1])
-            responses.update(zip(rows, respond(rows, batch, limit), strict=True))
+            answers = respond(rows, batch, [limits[i] for i in rows])
+            responses.update(zip(rows, answers, strict=True))
             bar.update(len(rows))
     return [responses[i] for i in range(len(prompts))]
+
+
+def response_limits(model: ChatModel, prompts: Sequence[TokenIds], *, max_new_tokens: int) -> list[int]:
+    """The most tokens that each response may take: what its own prompt leaves of the context, whatever stands beside it.
+
+    Raises:
+        ValueError: if a prompt leaves no room for an answer.
+    """
+    context = model.card.context
+    limits = [min(max_new_tokens, context - len(prompt)) for prompt in prompts]
+    if full := [len(prompt) for prompt, limit in zip(prompts, limits, strict=True) if limit < 1]:
+        raise ValueError(
+            f"{len(full)} prompt(s) leave no room for an answer: the longest has {max(full)} tokens, the context of "
+            f"{model.card.name} is {context}; shorten it or leave it out"
+        )
+    if short := sum(limit < max_new_tokens for limit in limits):
+        logger.info(
+            "%d of %d prompts leave room for fewer than %d tokens in the context of %d",
+            short,
+            len(prompts),
+            max_new_tokens,
+            context,
+        )
+    return limits
 
 
 @runtime_checkable
@@ -129,15 +160,21 @@ class Decoder(Protocol):
         ...
 
 
-def decode(decoder: Decoder, batch: Batch, *, end_ids: Sequence[int], max_new_tokens: int) -> list[Response]:
-    """Greedy responses of a batch: prefill once, then a token a step; rows that finished leave when a quarter has."""
+def decode(
+    decoder: Decoder, batch: Batch, *, end_ids: Sequence[int], limits: Sequence[int]
+) -> list[Response]:
+    """Greedy responses of a batch: prefill once, then a token a step; rows that are done leave when a quarter is.
+
+    Args:
+        limits: the most tokens of each response, at least one.
+    """
     tokens: list[list[int]] = [[] for _ in range(len(batch.ids))]
     logprobs: list[list[float]] = [[] for _ in range(len(batch.ids))]
-    ends = torch.tensor(end_ids, device=batch.ids.device)
+    ends, most = (torch.tensor(values, device=batch.ids.device) for values in (end_ids, limits))
     alive = list(range(len(batch.ids)))  # rows of the decoder, as rows of the batch
     done = torch.zeros(len(alive), dtype=torch.bool, device=batch.ids.device)
     ids, mask, positions = batch.ids, batch.mask, batch.position_ids
-    for _ in range(max_new_tokens):
+    for n_taken in range(1, max(limits) + 1):
         chosen, chosen_logprob = _greedy(decoder.next_logits(ids, mask, positions))
         for row, token, logprob, skip in zip(
             alive, chosen.tolist(), chosen_logprob.tolist(), done.tolist(), strict=True
@@ -145,15 +182,17 @@ def decode(decoder: Decoder, batch: Batch, *, end_ids: Sequence[int], max_new_to
             if not skip:
                 tokens[row].append(token)
                 logprobs[row].append(logprob)
-        done = done | torch.isin(chosen, ends)
+        done = done | torch.isin(chosen, ends) | (most <= n_taken)
         if bool(done.all()):
             break
         if int(done.sum()) * 4 >= len(alive):
             keep = (~done).nonzero()[:, 0]
             decoder.select(keep)
-            mask, positions, chosen, done = mask[keep], positions[keep], chosen[keep], done[keep]
+            mask, positions, chosen = mask[keep], positions[keep], chosen[keep]
+            done, most = done[keep], most[keep]
             alive = [alive[i] for i in keep.tolist()]
-        ids, positions = chosen[:, None], positions[:, -1:] + 1
+        # A row that is done goes no further: some families' rotary frequencies change with the furthest position of a batch
+        ids, positions = chosen[:, None], positions[:, -1:] + (~done)[:, None]
         mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
     return [
         Response(tuple(ids_), tuple(logprobs_), finished=ids_[-1] in end_ids)
@@ -218,6 +257,22 @@ def prompt_batches(
         yield indices, left_pad([prompts[i] for i in indices], pad=model.pad_id, device=model.device)
 
 
+def joined(model: ChatModel, prompts: Sequence[TokenIds], responses: Sequence[TokenIds]) -> list[TokenIds]:
+    """Prompts followed by given responses.
+
+    Raises:
+        ValueError: if a text is longer than the model's context, where its positions mean nothing.
+    """
+    rows = [(*prompt, *response) for prompt, response in zip(prompts, responses, strict=True)]
+    longest = max(range(len(rows)), key=lambda i: len(rows[i]), default=None)
+    if longest is not None and len(rows[longest]) > model.card.context:
+        raise ValueError(
+            f"a prompt of {len(prompts[longest])} tokens with a response of {len(responses[longest])} goes beyond the context "
+            f"of {model.card.name}, {model.card.context} tokens; shorten the prompt or leave it out"
+        )
+    return rows
+
+
 def response_batches(
     model: ChatModel,
     prompts: Sequence[TokenIds],
@@ -227,7 +282,7 @@ def response_batches(
     max_logits: int = MAX_LOGITS,
 ) -> Iterator[tuple[list[int], Batch]]:
     """Prompts joined with given responses, in batches; each row ends with its response."""
-    rows = [(*prompt, *response) for prompt, response in zip(prompts, responses, strict=True)]
+    rows = joined(model, prompts, responses)
     longest = max((len(response) for response in responses), default=0)
     n_tokens = max(map(len, rows), default=1)
     fitting = scored_rows(model, batch_size, n_tokens=n_tokens, n_scored=longest + 1, max_logits=max_logits)

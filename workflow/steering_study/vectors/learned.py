@@ -27,7 +27,7 @@ from tqdm import tqdm
 from steering_study.memory import scored_rows
 from steering_study.models import ChatModel
 from steering_study.prompts import TokenIds, left_pad
-from steering_study.runs import response_targets
+from steering_study.runs import joined, response_targets
 from steering_study.tails import Tail, record_tail
 
 
@@ -107,12 +107,11 @@ def force_responses(
     """Record the residuals of prompts followed by given responses; the tokens are joined, never the texts.
 
     Raises:
-        ValueError: if a response is empty.
+        ValueError: if a response is empty, or goes beyond the model's context with its prompt.
     """
     if not all(responses):
         raise ValueError("a response to force has no tokens; drop its pair")
-    rows = [(*prompt, *response) for prompt, response in zip(prompts, responses, strict=True)]
-    batch = left_pad(rows, pad=model.pad_id, device=model.device)
+    batch = left_pad(joined(model, prompts, responses), pad=model.pad_id, device=model.device)
     # The mask comes from lengths: an end-of-turn that also serves as padding stays in the loss.
     targets, is_response = response_targets(batch, [len(response) for response in responses])
     tail = record_tail(model, batch, layer=layer, batch_size=batch_size)

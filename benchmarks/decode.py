@@ -9,8 +9,9 @@ from freezing import endless
 from rows import measured
 from transformers import AutoModelForCausalLM
 
+from steering_study.chat import render_chat
 from steering_study.hooks import Steering
-from steering_study.prompts import left_pad, render_chat
+from steering_study.prompts import left_pad
 from steering_study.runs import generate
 
 N_ROWS, N_NEW = 32, 48

@@ -8,9 +8,9 @@ import torch
 from rows import measured
 
 from steering_study.ablations import parse_ablation
+from steering_study.chat import render_chat
 from steering_study.freezing import Treatment, generate_frozen
 from steering_study.models import ChatModel, describe_model, load_model
-from steering_study.prompts import render_chat
 from steering_study.runs import generate
 
 N_ROWS, N_NEW = 32, 64

@@ -22,8 +22,8 @@ from freezing import endless
 from rows import measured
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from steering_study.chat import render_chat
 from steering_study.models import ChatModel
-from steering_study.prompts import render_chat
 from steering_study.runs import generate
 
 ROOT = Path(__file__).parents[1]

@@ -55,8 +55,8 @@ def search(source: str, rates: list[float]) -> None:
     """Train one vector a learning rate on made-up pairs."""
     import torch
 
+    from steering_study.chat import render_chat
     from steering_study.models import describe_model, load_model
-    from steering_study.prompts import render_chat
     from steering_study.vectors.learned import Pair, Trial, force_pairs, train_trials
     from steering_study.vectors.po import OBJECTIVE
 

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from rows import measured
 
+from steering_study.chat import render_chat
 from steering_study.hooks import Steering
 from steering_study.models import describe_model, load_model
-from steering_study.prompts import TokenIds, render_chat
+from steering_study.prompts import TokenIds
 from steering_study.runs import generate
 from steering_study.sparsify import Grid, plain_vectors
 

@@ -155,8 +155,8 @@ def make_tiny(family: str, tokenizer: Any, *, dtype: str = "float32", **changes:
     """Build and bridge a tiny model."""
     import torch
 
+    from steering_study.chat import control_tokens, post_instruction_ids
     from steering_study.models import ChatModel, ModelCard, bridge_of
-    from steering_study.prompts import post_instruction_ids
 
     weights = tiny_weights(family, d_vocab=len(tokenizer), **changes).to(getattr(torch, dtype))
     plain = copy.deepcopy(weights)
@@ -181,6 +181,7 @@ def make_tiny(family: str, tokenizer: Any, *, dtype: str = "float32", **changes:
         post_instruction_tokens=tuple(tokenizer.convert_ids_to_tokens(list(suffix))),
         template={},
         template_sha256="none",
+        control_tokens=tuple(sorted(control_tokens(tokenizer))),
     )
     bridge = bridge_of(weights, tokenizer, name=f"tiny-{family}")
     return Tiny(ChatModel(bridge=bridge, tokenizer=tokenizer, card=card), plain)

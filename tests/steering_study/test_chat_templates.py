@@ -11,8 +11,8 @@ from tests.conftest import EVERY_FAMILY, tiny_weights
 from tests.steering_study.chat_families import CHATS, TEMPLATE, save_generation_config, save_tokenizer
 from transformers import AutoTokenizer
 
+from steering_study.chat import post_instruction_ids, render_chat, render_text
 from steering_study.models import ChatModel, ModelCard, describe_model, load_model
-from steering_study.prompts import post_instruction_ids, render_chat, render_text
 
 TEXTS = ["Hello there", "How do I bake bread?", "end.", "1 + 1 ="]
 

@@ -18,6 +18,7 @@ from tests.results.export_lines import answer, begins_with, lines_of, run_lines
 from tests.steering_study.circuit_frames import GRAPH, circuit_summaries, stored_rankings
 
 from steering_study.artifacts import write_arrays, write_json
+from steering_study.chat import render_chat
 from steering_study.circuit_sets import own_ranking, read_rankings
 from steering_study.export import (
     checksums,
@@ -32,7 +33,6 @@ from steering_study.export import (
 )
 from steering_study.hooks import Steering
 from steering_study.nesting import circuits_of
-from steering_study.prompts import render_chat
 from steering_study.runs import generate
 from steering_study.table_schemas import TABLES
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from steering_study.chat import render_chat
 from steering_study.generation import add_fluency, check_room, steered_requests
 from steering_study.judges.panel import is_target
 from steering_study.likelihoods import response_logprobs
-from steering_study.prompts import render_chat
 
 PROMPTS = pd.DataFrame(
     [("a", "harmless"), ("b", "harmful"), ("c", "harmless")], columns=["id", "label"]

@@ -35,6 +35,8 @@ MODEL_LAYER = {
     "likelihoods",
     "hooks",
     "prompts",
+    "chat",
+    "adapters",
     "models",
     "memory",
     "weights",
@@ -177,7 +179,7 @@ def test_pocket_is_imported_by_its_scripts_alone():
 
 def test_pocket_needs_nothing_of_the_study():
     # its chat templates are read as the study reads any
-    assert all(ours(path) <= {"pocket", "prompts"} for path in files_of("pocket"))
+    assert all(ours(path) <= {"pocket", "prompts", "chat"} for path in files_of("pocket"))
 
 
 def test_library_is_given_values():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from tests.conftest import in_every_family
 
+from steering_study.chat import render_chat
 from steering_study.likelihoods import response_logprobs
-from steering_study.prompts import render_chat
 from steering_study.runs import generate
 
 TEXTS = ["Hello!", "How do I bake bread?", "Tell me a long story about the otter, please, and about rivers."]

@@ -13,13 +13,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.conftest import tiny_weights
+from transformers import AutoTokenizer
 
 from steering_study.artifacts import write_json
 from steering_study.judges.next_token import load_next_token_classifier
 from steering_study.judges.verdicts import ClassifierSettings
 from steering_study.models import ChatModel, describe_model, load_model
+from steering_study.runs import generate
 
 SOME = "model.layers.1.mlp.down_proj.weight"
+BIAS = "model.layers.0.self_attn.q_proj.bias"
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +104,18 @@ DAMAGES = {
         edit_weights(lambda weights: weights.update({SOME: torch.zeros(3, 3)})),
         f"its safetensors lack 1 weights .* such as '{SOME}'",
     ),
+    "more blocks": (
+        edit_json("config.json", num_hidden_layers=1),
+        r"hold 9 weights that its config.json has no place for, such as 'model\.layers\.1\.",
+    ),
+    "bias": (
+        edit_weights(lambda weights: weights.update({BIAS: torch.ones(32)})),
+        f"hold 1 weights that its config.json has no place for, such as '{BIAS}'",
+    ),
+    "adapter beside it": (
+        lambda folder: (folder / "adapter_config.json").write_text("{}"),
+        "holds a low-rank adapter .* which is not read; merge it",
+    ),
     "pickle": (pickle_weights, "no *.safetensors in "),
     "pickle beside an adapter": (pickle_beside_an_adapter, "cannot be read: Error no file named model.safetensors"),
     "config": (lambda folder: (folder / "config.json").write_text('{"model'), "cannot be read: "),
@@ -126,7 +141,10 @@ def test_a_damaged_folder_is_refused_in_one_line_that_names_it(folder, damage):
     assert re.search(line.replace("*.", r"\*\."), " ".join(str(caught.value).split()))
 
 
-@pytest.mark.parametrize("damage", ["cut", "header", "nan", "missing", "shape", "pickle", "config"])
+OF_JUDGES = ["cut", "header", "nan", "missing", "shape", "more blocks", "bias", "pickle", "config"]
+
+
+@pytest.mark.parametrize("damage", OF_JUDGES)
 def test_a_judge_is_refused_for_the_same_damages(folder, damage):
     DAMAGES[damage][0](folder)
     with pytest.raises(ValueError, match=r"^judge 'harmbench'"):
@@ -150,3 +168,52 @@ def test_code_in_a_model_folder_never_runs(folder, tmp_path, is_known, read):
         with pytest.raises(ValueError, match="needs code of its own repository, which is never run"):
             read(folder)
     assert not trace.exists()
+
+
+def test_buffers_that_old_files_hold_are_no_weights(folder):
+    """Rotary frequencies follow from the config; files of before 2023 hold them."""
+    before = load(folder).bridge.original_model.state_dict()
+    edit_weights(
+        lambda weights: weights.update({"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)})
+    )(folder)
+    after = load(folder).bridge.original_model.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.parametrize("pad", [None, "without weights"])
+def test_any_token_fills_rows(folder, pad):
+    """A pad token that was added to the tokenizer alone has no weights; what fills rows is masked."""
+    plain = load(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if pad is None:
+        edit_json("tokenizer_config.json", pad_token=None)(folder)
+    else:
+        tokenizer.add_special_tokens({"pad_token": "<|fill|>"})
+        tokenizer.save_pretrained(folder)
+    other = load(folder)
+    assert other.tokenizer.pad_token_id == (None if pad is None else other.card.d_vocab)
+    texts = ["Hello!", "How do I bake bread, and what do I need for it?"]
+    of_both = [
+        generate(model, model.render(texts), max_new_tokens=4, batch_size=2) for model in (plain, other)
+    ]
+    assert of_both[0] == of_both[1]
+
+
+def test_a_prompt_with_a_token_without_weights_is_refused(folder):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["otter"])
+    tokenizer.save_pretrained(folder)
+    model = load(folder)
+    with pytest.raises(
+        ValueError, match=r"prompt 'An otter\.'\.\.\.: token 'otter' has id 400, .* weights for 400 tokens"
+    ):
+        model.render(["Hello!", "An otter."])
+
+
+def test_a_template_with_a_token_without_weights_is_refused(folder):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|now|>"]})
+    tokenizer.chat_template += "{{ '<|now|>' }}"
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ValueError, match=r"chat template of model 'mine': token '<\|now\|>' has id 400"):
+        load(folder)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from tests.conftest import MIXTURE
 
+from steering_study.chat import post_instruction_ids, render_chat
 from steering_study.pocket.corpus import Mixture, iterate_examples
 from steering_study.pocket.tokenizer import FORMATS, train_tokenizer
-from steering_study.prompts import batches_by_length, left_pad, post_instruction_ids, render_chat
+from steering_study.prompts import batches_by_length, left_pad
 
 
 @pytest.fixture(scope="module", params=["llama", "gemma"])

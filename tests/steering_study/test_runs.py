@@ -10,12 +10,13 @@ from tests.conftest import in_every_family, make_tiny
 from tests.reference.decoding import decode_slowly
 
 from steering_study.ablations import parse_ablation
+from steering_study.chat import render_chat
 from steering_study.freezing import Treatment, generate_frozen
 from steering_study.graph import Graph
 from steering_study.hooks import Steering
 from steering_study.likelihoods import response_logprobs
 from steering_study.lockstep import generate_patched
-from steering_study.prompts import left_pad, render_chat
+from steering_study.prompts import left_pad
 from steering_study.runs import generate, last_logits, response_batches
 from steering_study.vectors.learned import force_responses
 

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 import torch
 
+from steering_study.chat import render_chat
 from steering_study.hooks import Steering
-from steering_study.prompts import left_pad, render_chat
+from steering_study.prompts import left_pad
 from steering_study.runs import forced_logits
 from steering_study.side_effects import forced_costs
 from steering_study.summaries import summarise_side_effects

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from tests.conftest import in_every_family
 
-from steering_study.prompts import left_pad, render_chat
+from steering_study.chat import render_chat
+from steering_study.prompts import left_pad
 from steering_study.streams import SharedBlocks, first_of_each
 
 TEXTS = ["Hello!", "Hello!", "How do I bake bread?", "Hello!"]

@@ -149,7 +149,8 @@ def _batch(tokenizer: Any, texts: Sequence[str], responses: Sequence[str]) -> tu
     """Left-padded rows whose loss covers responses and their ends, and the last position of each prompt."""
     import torch
 
-    from steering_study.prompts import left_pad, render_chat
+    from steering_study.chat import render_chat
+    from steering_study.prompts import left_pad
 
     prompts = render_chat(tokenizer, texts, context=256, variables=TEMPLATE)
     ends = [response + tokenizer.eos_token for response in responses]

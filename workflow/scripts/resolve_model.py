@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steering_study.artifacts import write_json
+from steering_study.chat import Variables
 from steering_study.jobs import job
 from steering_study.models import describe_model
-from steering_study.prompts import Variables
 
 if TYPE_CHECKING:
     snakemake: Any = None

@@ -29,8 +29,10 @@ from transformers import (
 from transformers.utils import GENERATION_CONFIG_NAME
 from transformers.utils.logging import disable_progress_bar
 
+from steering_study.adapters import has_adapter
 from steering_study.artifacts import read_json, sha256_of
-from steering_study.prompts import TokenIds, Variables, post_instruction_ids, render_chat
+from steering_study.chat import Variables, closing_id, control_tokens, post_instruction_ids, render_chat
+from steering_study.prompts import TokenIds
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -75,6 +77,7 @@ class ModelCard:
     post_instruction_tokens: tuple[str, ...]
     template: Variables  # what the chat template is given
     template_sha256: str
+    control_tokens: tuple[str, ...]  # as they are spelled; in a prompt they are text
 
     def to_json(self) -> dict[str, Any]:
         """The card as plain JSON values."""
@@ -107,13 +110,21 @@ class ChatModel:
 
     @property
     def pad_id(self) -> int:
-        """Token that fills rows; any will do, as it is masked."""
-        pad = self.tokenizer.pad_token_id
-        return self.card.end_of_turn_ids[0] if pad is None else cast(int, pad)
+        """Token that fills rows; any that has a row of weights will do, as it is masked."""
+        pad = cast("int | None", self.tokenizer.pad_token_id)
+        return 0 if pad is None or not 0 <= pad < self.card.d_vocab else pad
 
     def render(self, texts: Sequence[str]) -> list[TokenIds]:
-        """Prompts as token ids through the chat template (`render_chat`)."""
-        return render_chat(self.tokenizer, texts, context=self.card.context, variables=self.card.template)
+        """Prompts as token ids through the chat template (`render_chat`).
+
+        Raises:
+            ValueError: if a prompt has a token that the model has no weights for, or leaves no room for an answer.
+        """
+        card = self.card
+        rows = render_chat(self.tokenizer, texts, context=card.context, variables=card.template)
+        for text, ids in zip(texts, rows, strict=True):
+            check_token_ids(ids, self.tokenizer, d_vocab=card.d_vocab, where=f"prompt {text[:60]!r}...")
+        return rows
 
 
 def describe_model(
@@ -126,10 +137,11 @@ def describe_model(
 
     Raises:
         ValueError: if the model cannot be reached, its family or its variant is not supported, it has no chat
-            template or end-of-turn token, or a local folder holds no safetensors.
+            template or end-of-turn token, the template fails, it is an adapter, or a local folder holds no safetensors.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r} of model {name!r} is unknown; expected one of {', '.join(DTYPES)}")
+    refuse_adapter(name, source, revision=revision)
     with reachable(name, source, revision=revision):
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
@@ -146,6 +158,7 @@ def describe_model(
             f"model {name!r}: no *.safetensors in {source}; convert the weights, pickles are refused"
         )
     suffix = post_instruction_ids(tokenizer, variables=template)
+    check_token_ids(suffix, tokenizer, d_vocab=config.vocab_size, where=f"chat template of model {name!r}")
     return ModelCard(
         name=name,
         source=source,
@@ -160,20 +173,49 @@ def describe_model(
         d_mlp=config.intermediate_size,
         d_vocab=config.vocab_size,
         context=_context(config),
-        end_of_turn_ids=_end_of_turn_ids(name, source, revision, tokenizer),
+        end_of_turn_ids=_end_of_turn_ids(name, source, revision, tokenizer, template),
         post_instruction_ids=suffix,
         post_instruction_tokens=tuple(tokenizer.convert_ids_to_tokens(list(suffix))),
         template=template,
         template_sha256=hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest(),
+        control_tokens=tuple(sorted(control_tokens(tokenizer))),
     )
+
+
+def check_token_ids(
+    ids: Sequence[int], tokenizer: PreTrainedTokenizerBase, *, d_vocab: int, where: str
+) -> None:
+    """Refuse tokens that the tokenizer knows and the model has no weights for.
+
+    Raises:
+        ValueError: naming the first of them, and where it stands.
+    """
+    if beyond := [each for each in ids if each >= d_vocab]:
+        raise ValueError(
+            f"{where}: token {tokenizer.convert_ids_to_tokens(beyond[0])!r} has id {beyond[0]}, but the model has weights "
+            f"for {d_vocab} tokens; take the tokenizer that belongs to the model"
+        )
+
+
+def refuse_adapter(name: str, source: str, *, revision: str | None) -> None:
+    """Refuse an adapter, alone or beside a whole model: nothing would read its weights.
+
+    Raises:
+        ValueError: saying so.
+    """
+    if has_adapter(source, revision=revision):
+        raise ValueError(
+            f"model {name!r}: {source} holds a low-rank adapter (adapter_config.json), which is not read; merge it into its "
+            "base model, or take its files out"
+        )
 
 
 def load_model(card: ModelCard, *, device: str | None = None) -> ChatModel:
     """Load the weights of a card's model, frozen, on a GPU where there is one.
 
     Raises:
-        ValueError: if the model cannot be reached, its weights are no longer those of the card, not all there or not
-            finite.
+        ValueError: if the model cannot be reached, its weights are no longer those of the card, not all there, not all
+            read or not finite.
     """
     device = device or best_device()
     local = Path(card.source).is_dir()
@@ -184,26 +226,32 @@ def load_model(card: ModelCard, *, device: str | None = None) -> ChatModel:
             f"delete results/{card.name}/model.json and run again"
         )
     with reachable(card.name, card.source, revision=revision):
-        weights, lacking = load_weights(
-            AutoModelForCausalLM, card.source, revision=revision, dtype=DTYPES[card.dtype]
-        )
+        loaded = load_weights(AutoModelForCausalLM, card.source, revision=revision, dtype=DTYPES[card.dtype])
         tokenizer = AutoTokenizer.from_pretrained(card.source, revision=revision, trust_remote_code=False)
-    require_whole(weights, lacking, name=f"model {card.name!r}")
+    weights = require_whole(loaded, name=f"model {card.name!r}")
     torch.nn.Module.to(weights, device)
     bridge = bridge_of(weights, tokenizer, name=card.source)
     return ChatModel(bridge=bridge, tokenizer=tokenizer, card=card)
 
 
-def load_weights(
-    auto_class: Any, source: str, *, revision: str | None, dtype: torch.dtype
-) -> tuple[Any, list[str]]:
+@dataclass(frozen=True)
+class Loaded:
+    """A model, and where its files and its config disagree.
+
+    `lacking`: weights that the files do not hold, or hold in another shape; transformers has drawn those at random.
+    `unread`: weights of the files that the model has no place for.
+    """
+
+    model: Any
+    lacking: Sequence[str]
+    unread: Sequence[str]
+
+
+def load_weights(auto_class: Any, source: str, *, revision: str | None, dtype: torch.dtype) -> Loaded:
     """Load a model from safetensors alone, without code of its repository.
 
     Args:
         auto_class: one of transformers' classes with `from_pretrained`.
-
-    Returns:
-        The model, and the weights that the files lack or hold in another shape: transformers has drawn those at random.
     """
     model, found = auto_class.from_pretrained(
         source,
@@ -214,23 +262,30 @@ def load_weights(
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
-    return model, sorted({*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])})
+    lacking = sorted({*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])})
+    return Loaded(model, lacking, sorted(found["unexpected_keys"]))
 
 
-def require_whole(model: Any, lacking: list[str], *, name: str) -> None:
-    """Refuse a model whose weights are partly random or not finite.
+def require_whole(loaded: Loaded, *, name: str) -> Any:
+    """The model, unless its weights are partly random, not all read or not finite.
 
     Raises:
         ValueError: naming the first such weight.
     """
-    if lacking:
+    if loaded.lacking:
         raise ValueError(
-            f"{name}: its safetensors lack {len(lacking)} weights that its config.json asks for, or hold them in another "
-            f"shape, such as {lacking[0]!r}; fetch the model again, or correct the folder"
+            f"{name}: its safetensors lack {len(loaded.lacking)} weights that its config.json asks for, or hold them in another "
+            f"shape, such as {loaded.lacking[0]!r}; fetch the model again, or correct the folder"
         )
-    for key, weight in model.named_parameters():
+    if loaded.unread:
+        raise ValueError(
+            f"{name}: its safetensors hold {len(loaded.unread)} weights that its config.json has no place for, such as "
+            f"{loaded.unread[0]!r}, so it would be another model than its files; correct config.json, or fetch the model again"
+        )
+    for key, weight in loaded.model.named_parameters():
         if not weight.isfinite().all():
             raise ValueError(f"{name}: weight {key!r} holds NaN or infinity; fetch the model again")
+    return loaded.model
 
 
 def refuse_code(error: Exception, name: str) -> None:
@@ -333,20 +388,29 @@ def _folder_revision(folder: Path) -> str:
 
 
 def _end_of_turn_ids(
-    name: str, source: str, revision: str | None, tokenizer: PreTrainedTokenizerBase
+    name: str,
+    source: str,
+    revision: str | None,
+    tokenizer: PreTrainedTokenizerBase,
+    template: Variables,
 ) -> TokenIds:
-    """End-of-turn ids of the generation config; of the tokenizer where the model has no such file."""
+    """End-of-turn ids of the generation config, or of the tokenizer where it lists none, and what the template closes with.
+
+    The model was taught the template's token: a list without it would let every text run on behind a hidden end.
+    """
     try:
-        ids = GenerationConfig.from_pretrained(source, revision=revision or "main").eos_token_id
+        listed = GenerationConfig.from_pretrained(source, revision=revision or "main").eos_token_id
     except OSError as error:
         if (Path(source) / GENERATION_CONFIG_NAME).is_file():
             raise ValueError(
                 f"model {name!r}: {source}/{GENERATION_CONFIG_NAME} cannot be read ({error}); correct or delete it"
             ) from error
-        ids = None
-    ids = tokenizer.eos_token_id if ids is None else ids
-    if ids is None:
+        listed = None
+    found = [tokenizer.eos_token_id] if listed in (None, []) else listed
+    ids = [*(found if isinstance(found, list) else [found]), closing_id(tokenizer, variables=template)]
+    known = tuple(dict.fromkeys(int(each) for each in ids if each is not None))
+    if not known:
         raise ValueError(
-            f"model {name!r} names no end-of-turn token in generation_config.json or its tokenizer"
+            f"model {name!r} names no end-of-turn token in generation_config.json, its tokenizer or its chat template"
         )
-    return tuple(int(i) for i in ids) if isinstance(ids, list) else (int(ids),)
+    return known

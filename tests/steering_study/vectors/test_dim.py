@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from steering_study.chat import render_chat
 from steering_study.hooks import directional_ablation
-from steering_study.prompts import left_pad, render_chat
+from steering_study.prompts import left_pad
 from steering_study.runs import last_logits
 from steering_study.vectors.dim import mean_residuals, refusal_metric, refusal_tokens, score_candidates
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from tests.conftest import FAMILIES, REPOSITORY, make_tiny
 
+from steering_study.chat import render_chat
 from steering_study.likelihoods import response_logprobs
-from steering_study.prompts import render_chat
 from steering_study.runs import generate
 from steering_study.vectors import ntp, po
 from steering_study.vectors.learned import (

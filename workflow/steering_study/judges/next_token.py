@@ -11,8 +11,8 @@ Models are read from safetensors alone and run no code of their own repository.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -21,7 +21,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from steering_study.judges.adapters import has_adapter, merge_adapter, read_adapter
+from steering_study.adapters import has_adapter, merge_adapter, read_adapter
+from steering_study.chat import STAND_IN, control_tokens, encode_texts, spells, woven
 from steering_study.judges.verdicts import ClassifierSettings
 from steering_study.models import load_weights, refuse_code, require_whole
 
@@ -32,16 +33,63 @@ _SPACE_MARKS = ("Ġ", "▁", "")
 
 
 @dataclass(frozen=True)
-class NextTokenClassifier:
-    """A language model asked for one token. `tokenizer` and `model` are those of transformers."""
+class Filled:
+    """A judge's prompt with a prompt and a response put into it.
 
+    `around` is the judge's own: before the first text, between the two, and after the last.
+    """
+
+    around: tuple[str, ...]
+    texts: tuple[str, ...]
+
+    def then(self, more: str) -> Filled:
+        """The same, and more of the judge's own behind it."""
+        return replace(self, around=(*self.around[:-1], self.around[-1] + more))
+
+
+def fill(form: Callable[[str, str], str], prompt: str, response: str) -> Filled:
+    """Put a prompt and a response into a judge's prompt, which may strip them of white space."""
+    around = tuple(form(STAND_IN, STAND_IN).split(STAND_IN))
+    for texts in ((prompt, response), (prompt.strip(), response.strip())):
+        if woven(around, texts) == form(prompt, response):
+            return Filled(around, texts)
+    raise AssertionError("a judge's prompt holds prompt and response once, in this order")
+
+
+def encode(tokenizer: Any, filled: Filled) -> list[int]:
+    """Token ids; what prompt and response spell is text, also where it looks like a control token of the judge."""
+    if spells("".join(filled.texts), control_tokens(tokenizer)):
+        return list(encode_texts(tokenizer, filled.around, filled.texts))
+    return tokenizer(woven(filled.around, filled.texts), add_special_tokens=False).input_ids
+
+
+def check_lengths(sequences: Sequence[Sequence[int]], model: Any, *, name: str) -> None:
+    """Refuse texts beyond a judge's context, of which it was taught nothing.
+
+    Raises:
+        ValueError: with the longest of them.
+    """
+    context = getattr(model.config, "max_position_embeddings", None)
+    longest = max(map(len, sequences), default=0)
+    if context is not None and longest > context:
+        raise ValueError(
+            f"judge {name!r}: a prompt with its response has {longest} tokens, the judge's context is {context}; lower "
+            "generation.max_new_tokens, leave the prompt out, or take another judge"
+        )
+
+
+@dataclass(frozen=True)
+class NextTokenClassifier:
+    """A judge that is a language model asked for one token. `tokenizer` and `model` are those of transformers."""
+
+    name: str
     tokenizer: Any
     model: Any
     batch_size: int
 
     def answer_shares(
         self,
-        texts: Sequence[str],
+        texts: Sequence[Filled],
         answers: Sequence[tuple[str, ...]],
         *,
         space_marks: tuple[str, ...] = _SPACE_MARKS,
@@ -49,12 +97,14 @@ class NextTokenClassifier:
         """Probability of each answer behind each text, among these answers only.
 
         Args:
-            texts: prompts without the beginning-of-sequence token.
+            texts: the judge's prompts, without the beginning-of-sequence token.
             answers: the spellings of each answer; a spelling is one token, or it is not counted.
             space_marks: what may stand before a spelling in the vocabulary.
         """
         token_ids = [answer_token_ids(self.tokenizer, spellings, space_marks) for spellings in answers]
-        sequences = [self._encode(text) for text in texts]
+        # the beginning of sequence in front, whatever the tokenizer adds by itself
+        sequences = [[self.tokenizer.bos_token_id, *encode(self.tokenizer, text)] for text in texts]
+        check_lengths(sequences, self.model, name=self.name)
         shares, n_other = torch.zeros(len(texts), len(answers)), 0
         for rows in in_batches(sequences, self.batch_size):
             logits = self._next_token_logits([sequences[row] for row in rows])
@@ -71,11 +121,6 @@ class NextTokenClassifier:
                 [spellings[0] for spellings in answers],
             )
         return shares
-
-    def _encode(self, text: str) -> list[int]:
-        """Token ids with the beginning of sequence in front, whatever the tokenizer adds by itself."""
-        ids = self.tokenizer(text, add_special_tokens=False).input_ids
-        return [self.tokenizer.bos_token_id, *ids]
 
     @torch.inference_mode()
     def _next_token_logits(self, sequences: list[list[int]]) -> Float[Tensor, "batch d_vocab"]:
@@ -142,7 +187,7 @@ def load_next_token_classifier(
     tokenizer, model = load_tokenizer_and_model(settings, AutoModelForCausalLM, name=name, hub_id=hub_id)
     if tokenizer.bos_token_id is None:
         raise ValueError(f"the tokenizer of judge {name!r} has no beginning-of-sequence token; see {hub_id}")
-    return NextTokenClassifier(tokenizer=tokenizer, model=model, batch_size=settings.batch_size)
+    return NextTokenClassifier(name=name, tokenizer=tokenizer, model=model, batch_size=settings.batch_size)
 
 
 def load_tokenizer_and_model(
@@ -151,7 +196,7 @@ def load_tokenizer_and_model(
     """Load what the settings name, or the published checkpoint, onto its device.
 
     Raises:
-        ValueError: if it cannot be reached or read, or its weights are not all there or not finite.
+        ValueError: if it cannot be reached or read, or its weights are not all there, not all read or not finite.
     """
     source, revision = settings.model or hub_id, settings.revision
     dtype = getattr(torch, settings.dtype, None)
@@ -165,7 +210,7 @@ def load_tokenizer_and_model(
         weights, weights_revision = source, revision
         if adapter is not None:
             weights, weights_revision = settings.base_model or adapter.base_model, settings.base_revision
-        model, lacking = load_weights(auto_class, weights, revision=weights_revision, dtype=dtype)
+        loaded = load_weights(auto_class, weights, revision=weights_revision, dtype=dtype)
     except (OSError, ValueError, SafetensorError) as error:
         refuse_code(error, f"judge {name!r}: {source}")
         raise ValueError(
@@ -173,7 +218,7 @@ def load_tokenizer_and_model(
             f"the licence at https://huggingface.co/{hub_id} and set HF_TOKEN; offline, give a local folder "
             f"with config, tokenizer and safetensors as its model. Reason: {' '.join(str(error).split())}"
         ) from error
-    require_whole(model, lacking, name=f"judge {name!r}")
+    model = require_whole(loaded, name=f"judge {name!r}")
     if adapter is not None:
         merge_adapter(model, adapter)
     return tokenizer, model.to(settings.device).eval()

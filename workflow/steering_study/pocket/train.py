@@ -48,9 +48,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from steering_study.chat import post_instruction_ids, render_text
 from steering_study.pocket.corpus import Example, Mixture, iterate_examples
 from steering_study.pocket.tokenizer import Family, train_tokenizer
-from steering_study.prompts import post_instruction_ids, render_text
 
 Exchange = Literal["each", "mean"]  # of the closing tokens: residuals one by one, or their mean alone
 

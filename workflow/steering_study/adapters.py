@@ -31,7 +31,15 @@ _PLAIN_OPTIONS = {
     "modules_to_save": None,
     "rank_pattern": {},
     "alpha_pattern": {},
+    "lora_bias": False,
+    "use_qalora": False,
+    "layer_replication": None,
+    "target_parameters": None,
+    "trainable_token_indices": None,
+    "alora_invocation_tokens": None,
 }
+# Starts of training that change the base model's weights as well, of which the file does not tell.
+_STARTS_OF_THE_BASE = ("pissa", "olora", "corda", "loftq")
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,11 @@ def read_adapter(source: str, *, revision: str | None) -> Adapter:
         OSError: if one of its files cannot be reached.
     """
     config = json.loads(_file(source, _CONFIG, revision=revision).read_text("utf-8"))
-    changed = {key: config[key] for key, plain in _PLAIN_OPTIONS.items() if config.get(key, plain) != plain}
+    changed = {
+        key: config[key] for key, plain in _PLAIN_OPTIONS.items() if (config.get(key) or plain) != plain
+    }
+    if str(config.get("init_lora_weights")).startswith(_STARTS_OF_THE_BASE):
+        changed["init_lora_weights"] = config["init_lora_weights"]
     if config.get("peft_type") != "LORA" or changed:
         raise ValueError(
             f"adapter {source} is {config.get('peft_type')} with {changed}; expected a plain LORA"
@@ -74,11 +86,20 @@ def read_adapter(source: str, *, revision: str | None) -> Adapter:
     tensors = load_file(_file(source, _WEIGHTS, revision=revision))
     factors = {}
     for key in [key for key in tensors if key.endswith(".lora_A.weight")]:
+        other = key.replace(".lora_A.", ".lora_B.")
+        if other not in tensors:
+            continue
         layer = key.removeprefix(_PREFIX).removesuffix(".lora_A.weight")
-        factors[layer] = tensors.pop(key), tensors.pop(key.replace(".lora_A.", ".lora_B."))
-    if tensors:
+        factors[layer] = a, b = tensors.pop(key), tensors.pop(other)
+        if a.ndim != 2 or b.ndim != 2 or not len(a) == b.shape[1] == config["r"]:
+            raise ValueError(
+                f"adapter {source}: the factors of {layer} have shapes {tuple(a.shape)} and {tuple(b.shape)}, expected the rank "
+                f"r = {config['r']} of adapter_config.json between them; fetch it again"
+            )
+    if tensors or not factors:
         raise ValueError(
-            f"adapter {source} holds {sorted(tensors)[:3]} beside its factors; expected only those"
+            f"adapter {source} holds {sorted(tensors)[:3]} beside {len(factors)} pairs of factors lora_A and lora_B; expected "
+            "nothing but such pairs; fetch it again"
         )
     return Adapter(config["base_model_name_or_path"], config["lora_alpha"] / config["r"], factors)
 

@@ -1,0 +1,240 @@
+"""Chat templates: prompts as token ids, what a template writes around a text, and what it does not.
+
+A template is a program that comes with a model. It writes control tokens (<|eot_id|>, <start_of_turn>) around a user's text. A text that
+spells such a token stays text: only what the template itself wrote becomes a control token.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from steering_study.prompts import TokenIds
+
+Variables = Mapping[str, Any]  # what a chat template is given beside the message
+NO_VARIABLES: Variables = MappingProxyType({})
+DATE_PARTS = ("%a", "%A", "%b", "%B", "%d", "%-d", "%m", "%y", "%Y", "%H", "%M", "%S")
+STAND_IN = "qxtextqx"  # for a text whose place in a rendered chat is looked for; no template changes it
+ALIAS = "\U000f0000{}\U000f0000"  # of a control token, in private-use characters
+
+
+def render_chat(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    context: int,
+    variables: Variables = NO_VARIABLES,
+) -> list[TokenIds]:
+    """Token ids of one-turn user prompts through the model's chat template, ready for its answer.
+
+    The template writes the BOS itself, where the family has one, so none is added by the tokenizer. Ids are those of
+    `apply_chat_template`, unless a text spells a control token.
+
+    Raises:
+        ValueError: if a prompt does not leave room for an answer in the model's context.
+    """
+    once = list(dict.fromkeys(texts))  # answered under many settings, a prompt is there many times
+    control = control_tokens(tokenizer)
+    plain = [text for text in once if not spells(text, control)]
+    rendered = [render_text(tokenizer, text, variables=variables) for text in plain]
+    rows = tokenizer(rendered, add_special_tokens=False)["input_ids"] if plain else []
+    ids = {text: tuple(row) for text, row in zip(plain, rows, strict=True)}
+    for text in once:
+        if text not in ids:
+            around = around_text(tokenizer, text, variables=variables)
+            ids[text] = encode_texts(tokenizer, around, [text])
+        if len(ids[text]) >= context:
+            raise ValueError(
+                f"prompt {text[:60]!r}... has {len(ids[text])} tokens, the model's context is {context}; "
+                "shorten the prompt or leave it out"
+            )
+    return [ids[text] for text in texts]
+
+
+def render_text(tokenizer: PreTrainedTokenizerBase, text: str, *, variables: Variables = NO_VARIABLES) -> str:
+    """The prompt as the model sees it, in words.
+
+    Args:
+        variables: what the template is given; `date` (ISO) is what it takes for today.
+
+    Raises:
+        ValueError: if the template fails, or may write today's date and none is given: prompts would change from day to day.
+    """
+    return _render(tokenizer, [{"role": "user", "content": text}], prompt=True, variables=variables)
+
+
+def _render(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Mapping[str, str]],
+    *,
+    prompt: bool,
+    variables: Variables,
+) -> str:
+    template = tokenizer.get_chat_template()
+    if "strftime_now" in template:
+        template = _clock(variables) + template
+    try:
+        return tokenizer.apply_chat_template(  # pyright: ignore[reportReturnType]
+            messages,  # pyright: ignore[reportArgumentType]
+            chat_template=template,
+            tokenize=False,
+            add_generation_prompt=prompt,
+            **variables,
+        )
+    except Exception as error:  # a template is somebody's program, and raises what it likes
+        turns = " and ".join(message["role"] for message in messages)
+        raise ValueError(
+            f"the chat template fails on a chat of one {turns} turn ({type(error).__name__}: {error}); give it what it needs in "
+            "config: prompts.template, correct it in the model's folder, or take another model"
+        ) from error
+
+
+def _clock(variables: Variables) -> str:
+    """A macro that stands in for `strftime_now` of transformers, which takes no function from outside."""
+    if "date" not in variables:
+        raise ValueError("the chat template writes today's date; give one in config: prompts.template.date")
+    day = date.fromisoformat(variables["date"])
+    parts = (f"replace('{each}', '{day.strftime(each)}')" for each in DATE_PARTS)
+    return f"{{% macro strftime_now(layout) %}}{{{{ layout | {' | '.join(parts)} }}}}{{% endmacro %}}"
+
+
+def post_instruction_ids(
+    tokenizer: PreTrainedTokenizerBase, *, variables: Variables = NO_VARIABLES
+) -> TokenIds:
+    """Tokens that the template writes after the user's text: what every prompt ends with.
+
+    Found as the longest common ending of prompts whose texts end differently.
+
+    Raises:
+        ValueError: if the template leaves the text out, or writes nothing after it.
+    """
+    texts = ("one", "Two?", "3", "four.")
+    rows = [render_text(tokenizer, text, variables=variables) for text in texts]
+    if left_out := [text for text, row in zip(texts, rows, strict=True) if text not in row]:
+        raise ValueError(
+            f"the chat template leaves the user's text out: {left_out[0]!r} is not in what it writes; correct the "
+            "chat template in the model's folder"
+        )
+    ids = tokenizer(rows, add_special_tokens=False)["input_ids"]
+    shared = 0
+    while all(len(row) > shared and row[-1 - shared] == ids[0][-1 - shared] for row in ids):
+        shared += 1
+    if shared == 0:
+        raise ValueError("the chat template writes nothing after the user's text; expected an answer prefix")
+    return tuple(ids[0][len(ids[0]) - shared :])
+
+
+def closing_id(tokenizer: PreTrainedTokenizerBase, *, variables: Variables = NO_VARIABLES) -> int | None:
+    """The control token that the template closes an answer with; None where it writes none, or takes no answers."""
+    chat = [{"role": "user", "content": "one"}, {"role": "assistant", "content": STAND_IN}]
+    try:
+        rendered = _render(tokenizer, chat, prompt=False, variables=variables)
+    except ValueError:
+        return None
+    control = set(control_tokens(tokenizer).values())
+    ids = tokenizer(rendered.rpartition(STAND_IN)[2], add_special_tokens=False)["input_ids"]
+    return next((each for each in ids if each in control), None)
+
+
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """Ids of the tokens that steer a chat, by what they are spelled: special ones, and those that the template writes."""
+    template = tokenizer.get_chat_template() if tokenizer.chat_template else ""
+    return {
+        token.content: number
+        for number, token in tokenizer.added_tokens_decoder.items()
+        if token.special or (token.content.strip() and token.content in template)
+    }
+
+
+def spells(text: str, control: Mapping[str, int] | Sequence[str]) -> bool:
+    """Whether a text spells a control token."""
+    return any(token in text for token in control)
+
+
+def around_text(
+    tokenizer: PreTrainedTokenizerBase, text: str, *, variables: Variables = NO_VARIABLES
+) -> list[str]:
+    """What the template writes before and after a text.
+
+    Raises:
+        ValueError: if the template changes the text, or writes it more than once.
+    """
+    around = render_text(tokenizer, STAND_IN, variables=variables).split(STAND_IN)
+    if len(around) != 2 or render_text(tokenizer, text, variables=variables) != text.join(around):
+        raise ValueError(
+            f"prompt {text[:60]!r}... spells a control token, and the chat template does not write it once as it is, so "
+            "it cannot be told from the template's own; take the prompt out"
+        )
+    return around
+
+
+def encode_texts(tokenizer: PreTrainedTokenizerBase, around: Sequence[str], texts: Sequence[str]) -> TokenIds:
+    """Token ids of texts and of what stands around them, in which control tokens are those; in the texts they are text.
+
+    The control tokens get other spellings, which no text has, in what stands around and in a copy of the tokenizer. So
+    everything else about the tokenizer stays as it is.
+
+    Args:
+        around: before the first text, between each two, and after the last.
+
+    Raises:
+        ValueError: if the tokenizer cannot be copied so, or the ids would not be right.
+    """
+    control, copied = control_tokens(tokenizer), _with_aliases(tokenizer)
+    aliases = _aliases(control)
+    spelled = next((text for text in texts if spells(text, control)), texts[0])
+    refused = f"text {spelled[:60]!r}... spells a control token, and cannot be read as text here; take it out"
+    if copied is None or any(spells(text, list(aliases.values())) for text in texts):
+        raise ValueError(refused)
+
+    def encode(each: Sequence[str]) -> list[int]:
+        outside = [_respelled(part, aliases) for part in around]
+        return copied.encode(woven(outside, each), add_special_tokens=False).ids
+
+    stand_ins = [STAND_IN] * len(texts)
+    plain = tokenizer(woven(around, stand_ins), add_special_tokens=False)["input_ids"]
+    ids, numbers = encode(texts), set(control.values())
+    wanted, found = ([each for each in row if each in numbers] for row in (plain, ids))
+    if encode(stand_ins) != plain or wanted != found:
+        raise ValueError(refused)
+    return tuple(ids)
+
+
+def woven(around: Sequence[str], texts: Sequence[str]) -> str:
+    """Texts and what stands around them as one."""
+    return around[0] + "".join(text + after for text, after in zip(texts, around[1:], strict=True))
+
+
+def _aliases(control: Mapping[str, int]) -> dict[str, str]:
+    return {token: ALIAS.format(number) for token, number in control.items()}
+
+
+def _respelled(text: str, aliases: Mapping[str, str]) -> str:
+    """A text with every control token in its other spelling, longer ones first."""
+    tokens = sorted(aliases, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, tokens)), lambda found: aliases[found[0]], text)
+
+
+@lru_cache(maxsize=4)
+def _with_aliases(tokenizer: PreTrainedTokenizerBase) -> Tokenizer | None:
+    """A copy of the tokenizer whose control tokens are spelled otherwise; None where there is no such copy."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if not isinstance(backend, Tokenizer):
+        return None
+    aliases, described = _aliases(control_tokens(tokenizer)), json.loads(backend.to_str())
+    for token in described["added_tokens"]:
+        token["content"] = aliases.get(token["content"], token["content"])
+    vocabulary = described["model"].get("vocab")
+    if isinstance(vocabulary, dict):
+        described["model"]["vocab"] = {
+            aliases.get(piece, piece): number for piece, number in vocabulary.items()
+        }
+    return Tokenizer.from_str(json.dumps(described))

@@ -152,6 +152,16 @@ def test_overlap_of_public_files_is_excluded_and_counted(prepare, tmp_path):
     assert "pool-0007" not in set(table["id"])
 
 
+def test_prompts_that_show_nothing_are_counted(prepare, tmp_path):
+    raw, sources = users_sets(tmp_path, test_text="unseen\n\u200b\u2060\nanother")
+    table, summary = prepare(raw, sources, test_sizes={"exam": None})
+    assert summary["blank_dropped"] == {"exam": 1}
+    assert list(table.loc[table["source"] == "exam", "text"]) in (
+        ["unseen", "another"],
+        ["another", "unseen"],
+    )
+
+
 def test_wrong_kind_count_of_sources_or_ids_is_refused(prepare, tmp_path):
     raw, sources = users_sets(tmp_path, test_text="unseen")
     with pytest.raises(ValueError, match=r"prompts\.source is 'hub', expected one of bundled, public, files"):

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+import string
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.conftest import EVERY_FAMILY, tiny_weights
 from tests.steering_study.chat_families import CHATS, TEMPLATE, save_generation_config, save_tokenizer
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from steering_study.chat import post_instruction_ids, render_chat, render_text
+from steering_study.artifacts import write_json
+from steering_study.chat import (
+    ALIAS,
+    closing_id,
+    control_tokens,
+    post_instruction_ids,
+    render_chat,
+    render_text,
+)
 from steering_study.models import ChatModel, ModelCard, describe_model, load_model
 
 TEXTS = ["Hello there", "How do I bake bread?", "end.", "1 + 1 ="]
@@ -148,6 +158,139 @@ def test_without_a_list_the_tokenizer_says_what_ends_a_turn(folders, tmp_path, l
     path = changed(folder, tmp_path) / "generation_config.json"
     path.unlink() if listed is None else path.write_text(json.dumps(listed), "utf-8")
     assert describe(tmp_path).end_of_turn_ids == (tokenizer.eos_token_id,)
+
+
+@pytest.mark.parametrize("listed", [5, [5], []])
+def test_the_template_says_how_a_turn_ends_whatever_the_list_says(folders, family, tmp_path, listed):
+    """What an answer is closed with, the model was taught; a list without it would let every text run on."""
+    folder, tokenizer = folders[family]
+    write_json(changed(folder, tmp_path) / "generation_config.json", {"eos_token_id": listed})
+    closing = closing_id(tokenizer, variables=TEMPLATE)
+    # Phi-3's tokenizer ends a text, its template a turn
+    assert closing == tokenizer.convert_tokens_to_ids(
+        "<|end|>" if family == "phi3" else CHATS[family].ends[0]
+    )
+    first = [tokenizer.eos_token_id] if listed == [] else [5]
+    assert describe(tmp_path).end_of_turn_ids == tuple(dict.fromkeys([*first, closing]))
+
+
+def test_a_template_without_a_closing_token_leaves_it_to_the_list(folders, tmp_path):
+    folder, _ = folders["qwen2"]
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] + '\n' }}{% endfor %}Answer:"
+    assert closing_id(tokenizer) is None
+    write_json(changed(folder, tmp_path) / "generation_config.json", {"eos_token_id": 5})
+    tokenizer.save_pretrained(tmp_path)
+    assert describe(tmp_path).end_of_turn_ids == (5,)
+
+
+NEEDS_SYSTEM = (
+    "{% if messages[0]['role'] != 'system' %}{{ raise_exception('a system turn is required') }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (NEEDS_SYSTEM, "one user turn \\(TemplateError: a system turn is required\\); give it what it needs"),
+        ("{% if messages %}", "one user turn \\(TemplateSyntaxError: "),
+        ("{{ tools[0]['name'] }}", "one user turn \\(UndefinedError: "),
+        ("{{ 1 // 0 }}", "one user turn \\(ZeroDivisionError: "),
+        ("{{ messages[0]['content'] + 1 }}", "one user turn \\(TypeError: "),
+        ("Hello <|im_start|>assistant", "leaves the user's text out: 'one' is not in what it writes"),
+        ("{{ messages[0]['content'] }}", "writes nothing after the user's text"),
+    ],
+)
+def test_a_template_that_fails_is_refused_in_one_line(folders, tmp_path, template, message):
+    folder, _ = folders["qwen2"]
+    changed(folder, tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=message) as refusal:
+        describe(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+def spelling(family: str) -> list[str]:
+    """Texts that spell each control token of a family."""
+    chat = CHATS[family]
+    tokens = [*chat.ends, *chat.others, *([chat.bos] if chat.bos else [])]
+    return [f"Say {token} hi" for token in tokens] + [f"{tokens[0]}{tokens[-1]}", f"x{tokens[0]}"]
+
+
+def test_a_control_token_in_a_prompt_is_text(folders, family):
+    _, tokenizer = folders[family]
+    control = control_tokens(tokenizer)
+    (frame,) = render_chat(tokenizer, ["Say hi"], context=256, variables=TEMPLATE)
+    templates_own = [each for each in frame if each in control.values()]
+    assert templates_own
+    for text in spelling(family):
+        # The danger is there: read as a whole, the text adds control tokens
+        whole = tokenizer(render_text(tokenizer, text, variables=TEMPLATE), add_special_tokens=False)[
+            "input_ids"
+        ]
+        assert len([each for each in whole if each in control.values()]) > len(templates_own)
+        (ids,) = render_chat(tokenizer, [text], context=256, variables=TEMPLATE)
+        assert [each for each in ids if each in control.values()] == templates_own
+        assert text in tokenizer.decode(
+            list(ids)
+        )  # and nothing of it is lost, as special tokens may swallow spaces
+
+
+def test_other_prompts_keep_the_ids_of_the_template_beside_such_a_prompt(folders, family):
+    _, tokenizer = folders[family]
+    mixed = render_chat(tokenizer, [*TEXTS, *spelling(family)], context=256, variables=TEMPLATE)
+    assert mixed[: len(TEXTS)] == rendered(tokenizer)
+
+
+def piecewise_tokenizer(*, prefix: str) -> PreTrainedTokenizerFast:
+    """One token a character, as sentencepiece spells spaces; control tokens are part of the vocabulary, as in Gemma's."""
+    control = ["<s>", "<|turn|>", "<|end|>"]
+    pieces = ["<unk>", *control, "▁", *sorted(set(string.printable) - set(string.whitespace)), "\n"]
+    core = Tokenizer(
+        models.BPE(vocab={piece: i for i, piece in enumerate(pieces)}, merges=[], unk_token="<unk>")
+    )
+    if (
+        prefix == "normalizer"
+    ):  # a space before every stretch between control tokens, as Llama 2 and Phi-3 have it
+        core.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=prefix)
+    core.decoder = decoders.Metaspace()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=core, bos_token="<s>", eos_token="<|end|>", additional_special_tokens=["<|turn|>"]
+    )
+    fast.chat_template = (
+        "<s>{% for m in messages %}<|turn|>{{ m['content'] | trim }}<|end|>{% endfor %}<|turn|>"
+    )
+    return fast
+
+
+@pytest.mark.parametrize("prefix", ["normalizer", "first", "always", "never"])
+def test_the_rest_of_a_tokenizer_stays_as_it_is(prefix):
+    """Spaces that a tokenizer puts before a text, or not, are the same in a prompt that spells a control token."""
+    tokenizer = piecewise_tokenizer(prefix=prefix)
+    plain, spelled = render_chat(tokenizer, ["a b c", "a <s> c"], context=256)
+    place = next(i for i, each in enumerate(plain) if tokenizer.decode([each]) == "b")
+    assert spelled[:place] == plain[:place]
+    assert spelled[place + 3 :] == plain[place + 1 :]
+    assert tokenizer.convert_ids_to_tokens(list(spelled[place : place + 3])) == ["<", "s", ">"]
+
+
+def test_a_text_that_cannot_be_told_from_the_template_is_refused(folders):
+    _, tokenizer = folders["qwen2"]
+    changing = AutoTokenizer.from_pretrained(folders["qwen2"][0])
+    changing.chat_template = tokenizer.chat_template.replace(
+        "message['content']", "message['content'] | upper"
+    )
+    with pytest.raises(
+        ValueError, match=r"spells a control token, and the chat template does not write it once"
+    ):
+        render_chat(changing, ["say <|im_end|>"], context=256, variables=TEMPLATE)
+    alias = ALIAS.format(control_tokens(tokenizer)["<|im_end|>"])
+    with pytest.raises(ValueError, match="cannot be read as text here; take it out"):
+        render_chat(tokenizer, [f"say <|im_end|> {alias}"], context=256, variables=TEMPLATE)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ PURE = {
     "sparsify",
     "overlap",
     "stats",
+    "plain_text",
 }
 MODEL_LAYER = {
     "runs",

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from steering_study.prompt_sets import (
     PromptSource,
     check_overlap,
     count_prompts,
+    drop_blank,
     drop_duplicates,
     exclude_overlaps,
     normalise_text,
@@ -58,6 +60,7 @@ def texts(prompts, split, label=None):
     ("name", "content"),
     [
         ("a.csv", 'text,other\n"Bake, then cool",1\nBoil rice,2\n'),
+        ("a.csv", 'text,other,,\n"Bake, then cool",1,,\nBoil rice,2,,\n'),
         ("a.CSV", '\ufefftext,other\r\n"Bake, then cool",1\r\nBoil rice,2\r\n'),
         ("a.json", '[{"text": "Bake, then cool"}, {"text": " Boil rice "}]'),
         ("a.json", '["Bake, then cool", "Boil rice"]'),
@@ -137,6 +140,14 @@ def test_label_values_match_yaml_json_and_csv_spellings(tmp_path, value, cell):
         ("a.json", "[3]", "record 0 is a int, expected an object or a string"),
         ("a.json", "[", "a.json is not valid JSON .*; repair it"),
         ("a.jsonl", '{"text": "hi"}\n{', "line 2 is not valid JSON"),
+        ("a.csv", "text,label,text\nhi,1,mine-1\n", "the header has column 'text' more than once"),
+        ("a.json", '[{"text": "hi"}, {"text": "a", "text": "b"}]', "a record has key 'text' more than once"),
+        ("a.json", '[{"text": "hi", "meta": {"n": 1, "n": 2}}]', "a record has key 'n' more than once"),
+        (
+            "a.jsonl",
+            '{"text": "hi"}\n{"text": "a", "text": "b"}',
+            "line 2: a record has key 'text' more than",
+        ),
     ],
 )
 def test_unusable_file_is_refused_with_what_to_do(tmp_path, name, content, message):
@@ -210,6 +221,21 @@ def test_source_without_text_field_is_refused():
         ("\ufb01nd it\u2026", "find it"),
         ("a\nb\tc", "a b c"),
         ("3+4", "3 + 4"),
+        ("don\u00b4t", "don't"),
+        ("bake\u200b bread", "bake bread"),  # zero-width space
+        ("ba\u2060ke", "bake"),  # word joiner
+        ("ba\u00adke", "bake"),  # soft hyphen
+        ("\u202ebake\u202c", "bake"),  # marks of direction
+        ("ba\u034fke\ufe0f", "bake"),  # joiner of graphemes, selector of a variant
+        ("b\U000e0061ake", "bake"),  # a tag
+        ("ba\x00ke\x7f", "bake"),
+        ("e\u200b\u0301t\u00e9", "\u00e9t\u00e9"),  # what an invisible sign kept apart is one letter
+        ("bake\u00a0bread", "bake bread"),  # spaces that look like spaces
+        ("bake\u2003bread", "bake bread"),
+        ("bake\u2800bread", "bake bread"),
+        ("bake\u3164 bread", "bake bread"),  # a filler
+        ("\uff42\uff41\uff4b\uff45", "bake"),  # full width
+        ("STRASSE", "stra\u00dfe"),
     ],
 )
 def test_same_words_are_equal(left, right):
@@ -224,6 +250,8 @@ def test_same_words_are_equal(left, right):
         ("in C++", "in C"),
         ("in C#", "in C"),
         ("a b", "ab"),
+        ("?", "!"),
+        ("\u0431\u0430\u043a", "6ak"),  # letters of another script are other letters, though they look alike
     ],
 )
 def test_different_words_differ(left, right):
@@ -272,6 +300,24 @@ def test_prompt_under_both_labels_is_refused():
         ValueError, match=r"1 prompt\(s\) carry both labels: 'x prompt 0' .*; correct the files"
     ):
         check_overlap(rows)
+
+
+@pytest.mark.parametrize("sign", ["\u200b", "\u2060", "\u00ad"])
+def test_a_sign_that_shows_nothing_hides_no_overlap(sign):
+    plain = Prompt("a-0", "train", "harmful", "a", "refusal", "How do I bake bread?")
+    hidden = Prompt("b-0", "test", "harmful", "b", "refusal", f"How do I ba{sign}ke bread?")
+    with pytest.raises(ValueError, match="of the test split also occur in train"):
+        check_overlap([plain, hidden])
+    with pytest.raises(ValueError, match="carry both labels"):
+        check_overlap([plain, replace(hidden, split="train", label="harmless")])
+    assert drop_duplicates([plain, replace(hidden, split="train")]) == ([plain], {"b": 1})
+    assert exclude_overlaps([replace(plain, split="pool"), hidden]) == ([hidden], {"a": 1})
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\u2060\u00ad", "\u3164 \u2800", "\x00"])
+def test_prompts_that_show_nothing_are_dropped(text):
+    shown = make(2, source="a", label="harmful")
+    assert drop_blank([*shown, Prompt("b-0", "pool", "harmful", "b", "refusal", text)]) == (shown, {"b": 1})
 
 
 def test_two_test_sets_may_share_a_prompt():

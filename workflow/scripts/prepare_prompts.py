@@ -12,6 +12,7 @@ from steering_study.jobs import job
 from steering_study.prompt_sets import (
     check_overlap,
     count_prompts,
+    drop_blank,
     drop_duplicates,
     exclude_overlaps,
     parse_source,
@@ -59,7 +60,8 @@ def main(
             f"{len(repeated)} prompt ids are not unique ({repeated[0]}); rename the ids or the sources"
         )
 
-    kept, excluded = exclude_overlaps(read) if kind == "public" else (read, {})
+    shown, blank = drop_blank(read)
+    kept, excluded = exclude_overlaps(shown) if kind == "public" else (shown, {})
     kept, repeats = drop_duplicates(kept)
     check_overlap(kept)
     sampled = sample_splits(kept, np.random.default_rng(seed), sizes=sizes, test_sizes=test_sizes)
@@ -69,6 +71,7 @@ def main(
         "kind": kind,
         "counts": count_prompts(sampled),
         "rows_read": {spec.name: len(file) for spec, file in zip(specs, files, strict=True)},
+        "blank_dropped": blank,
         "overlaps_excluded": excluded,
         "duplicates_dropped": repeats,
         "licences": {spec.name: spec.licence for spec in specs},

@@ -1,13 +1,14 @@
 """Build the `prompts` table from raw prompt files.
 
 1. `read_prompts`: one raw file (CSV, JSON list, JSONL, TXT) to prompts with id, label, source and split. A file that
-   does not say the split of each row gives prompts of split `POOL` or `TEST_POOL`, which step 5 draws from.
-2. `exclude_overlaps`: pools lose the prompts that a test set also holds (the public sets quote each other).
-3. `drop_duplicates`: a prompt counts once in the pool of its label, and once in a test set.
-4. `check_overlap`: no test prompt outside the test split, no prompt under both labels. Again after step 5.
-5. `sample_splits`: a seeded draw from the pools; rows that came with a split are taken in file order.
+   does not say the split of each row gives prompts of split `POOL` or `TEST_POOL`, which step 6 draws from.
+2. `drop_blank`: prompts that show nothing go.
+3. `exclude_overlaps`: pools lose the prompts that a test set also holds (the public sets quote each other).
+4. `drop_duplicates`: a prompt counts once in the pool of its label, and once in a test set.
+5. `check_overlap`: no test prompt outside the test split, no prompt under both labels. Again after step 6.
+6. `sample_splits`: a seeded draw from the pools; rows that came with a split are taken in file order.
 
-Prompts are compared as `normalise_text` spells them: the same words, not the same meaning.
+Prompts are compared as `normalise_text` spells them: the same words to a reader's eye, not the same meaning.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from steering_study.plain_text import APOSTROPHES, visible_text
 from steering_study.records import read_records
 
 Label = Literal["harmful", "harmless"]
@@ -185,23 +187,30 @@ def _spell(value: Any) -> str:
 
 # Overlap and duplicates
 
-_APOSTROPHES = re.compile("['\u2018\u2019\u201b\u02bc\u2032\uff07`\u00b4]")
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)\s*([^\w\s])\s*(?=\d)")
 
 
 def normalise_text(text: str) -> str:
-    """Spell a prompt so that prompts with the same words are equal.
+    """Spell a prompt so that prompts in which a reader sees the same words are equal.
 
-    Case, punctuation, apostrophes, spacing and Unicode compatibility forms go. A sign between two digits is spelled
-    out, so that "3 + 4" and "3 - 4" stay two prompts; # and % stay for C# and percentages.
+    Case, punctuation, apostrophes, spacing, Unicode compatibility forms and signs that show nothing go. A sign between two
+    digits is spelled out, so that "3 + 4" and "3 - 4" stay two prompts; # and % stay for C# and percentages. A text of
+    nothing but punctuation is compared as it shows.
     """
-    plain = unicodedata.normalize("NFKC", _APOSTROPHES.sub("", text)).casefold()
+    plain = unicodedata.normalize("NFKC", visible_text(APOSTROPHES.sub("", text)).casefold())
     plain = _BETWEEN_DIGITS.sub(lambda sign: f" {unicodedata.name(sign[1], '')} ".casefold(), plain)
-    return " ".join("".join(" " if _is_dropped(char) else char for char in plain).split())
+    return " ".join("".join(" " if _is_dropped(char) else char for char in plain).split()) or visible_text(
+        text
+    )
 
 
 def _is_dropped(char: str) -> bool:
     return unicodedata.category(char).startswith("P") and char not in "#%"
+
+
+def drop_blank(prompts: Sequence[Prompt]) -> tuple[list[Prompt], dict[str, int]]:
+    """Drop prompts that show nothing; gives the rest, and the number dropped by source."""
+    return _partition(prompts, lambda prompt: not visible_text(prompt.text))
 
 
 def exclude_overlaps(prompts: Sequence[Prompt]) -> tuple[list[Prompt], dict[str, int]]:

@@ -23,8 +23,8 @@ def read_records(
     (in JSONL and TXT that of its line; blank lines are passed over). `remedy` says what to do where a field is missing.
 
     Raises:
-        ValueError: if the extension is unknown, the file is empty, not UTF-8 or malformed, or a record lacks a field
-            or has no text.
+        ValueError: if the extension is unknown, the file is empty, not UTF-8 or malformed, a column or a key is there
+            twice, or a record lacks a field or has no text.
     """
     suffix = path.suffix.lower()
     if suffix not in _READERS:
@@ -64,6 +64,12 @@ def _read_csv(content: str, path: Path) -> Iterator[tuple[int, Any]]:
     # csv and not pandas, which shifts the columns silently at an unquoted comma
     reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
     try:
+        # spreadsheets leave columns without a name behind the others; nobody reads those
+        named = [name for name in reader.fieldnames or [] if name.strip()]
+        if (twice := _repeated(named)) is not None:
+            raise ValueError(
+                f"{path}: the header has column {twice!r} more than once, and only one can be read; rename or remove the others"
+            )
         for number, record in enumerate(reader):
             if None in record or None in record.values():
                 raise ValueError(
@@ -96,10 +102,22 @@ def _read_txt(content: str, path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _parse_json(content: str, where: str) -> Any:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if (twice := _repeated([key for key, _ in pairs])) is not None:
+            raise ValueError(
+                f"{where}: a record has key {twice!r} more than once, and only one can be read; rename or remove the others"
+            )
+        return dict(pairs)
+
     try:
-        return json.loads(content)
+        return json.loads(content, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         raise ValueError(f"{where} is not valid JSON ({error}); repair it") from error
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    """The first name that is there more than once."""
+    return next((name for i, name in enumerate(names) if name in names[:i]), None)
 
 
 def _require_record(record: Any, where: str) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from steering_study.judges.verdicts import Verdict, check_pairs
+from steering_study.plain_text import APOSTROPHES, visible_text
 
-_CURLY_TO_STRAIGHT = str.maketrans({"\u2018": "'", "\u2019": "'"})
+_EMPHASIS = re.compile(r"[*_]+")  # of Markdown
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,10 @@ class PhraseJudge:
 
 
 def contains_phrase(text: str, phrases: Sequence[str]) -> bool:
-    """Whether one of the phrases is in the text, case and the shape of apostrophes ignored."""
+    """Whether a reader finds one of the phrases in the text, whatever its case, apostrophes, emphasis and spacing."""
     plain = _plain(text)
     return any(_plain(phrase) in plain for phrase in phrases)
 
 
 def _plain(text: str) -> str:
-    return text.translate(_CURLY_TO_STRAIGHT).lower()
+    return visible_text(_EMPHASIS.sub("", APOSTROPHES.sub("'", text))).lower()

@@ -75,7 +75,7 @@ PROCEDURES = {
     "export",
 }
 SHOWN = {"figures", "report"}
-FOR_RULES = {"config", "digest", "forecast", "plan"}
+FOR_RULES = {"config", "config_files", "digest", "forecast", "plan"}
 FOR_SCRIPTS = {"presence", "jobs", "inputs"}
 LEVELS = [
     {"table_schemas"},

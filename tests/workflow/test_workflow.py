@@ -1,9 +1,11 @@
-"""The workflow as a user meets it: plans, targets, profile, lint, and one line for each mistake. No job runs."""
+"""The workflow as a user meets it: plans, targets, profile, lint, and one line for each mistake. Hardly a job runs."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import subprocess
 
 import pytest
 import yaml
@@ -69,6 +71,48 @@ def test_a_slip_in_the_config_is_one_line(project, overlay, line):
     run = project.snakemake("-n", "--configfile", "config/mine.yaml")
     assert run.returncode != 0
     assert line in lines_of(run)
+    assert "Traceback" not in lines_of(run)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "arguments", "line"),
+    [
+        ("seed: 1\n", ["--configfile", "config/paper.yaml"], "--configfile is there 2 times"),
+        ("seed: 1\nseed: 2\n", [], "mine.yaml, line 2: key 'seed' is there twice"),
+        ("seed: 1\n", ["--config", "generation={max_new_tokens: 0}"], "generation.max_new_tokens is 0"),
+    ],
+)
+def test_what_of_the_config_would_be_lost_is_refused_in_one_line(project, overlay, arguments, line):
+    (project.folder / "config" / "mine.yaml").write_text(overlay, "utf-8")
+    run = project.snakemake("-n", *arguments, "--configfile", "config/mine.yaml")
+    assert run.returncode != 0
+    assert line in lines_of(run)
+    assert "Traceback" not in lines_of(run)
+
+
+def test_a_nested_value_of_the_command_line_reaches_the_jobs_as_it_is(project):
+    (project.folder / "config" / "mine.yaml").write_text("models: [pocket-llama]\n", "utf-8")
+    card = "results/pocket-llama/model.json"
+    words = ["--config", "prompts={template: {enable_thinking: false, size: 8}}"]
+    run = project.snakemake(card, "--cores", "1", "--configfile", "config/mine.yaml", *words)
+    assert run.returncode == 0, lines_of(run)
+    template = json.loads((project.folder / card).read_text("utf-8"))["template"]
+    assert template == {"date": "2024-07-26", "enable_thinking": False, "size": 8}
+    first = next(each for each in run.stderr.splitlines() if each.startswith("Config:"))
+    assert first == f"Config: config/study.yaml, then config/mine.yaml, then --config {words[1]}"
+    assert run.stderr.index(first) < run.stderr.index("This run: 1 jobs")
+
+
+def test_a_home_that_nobody_can_write_to_is_not_needed(project):
+    run = subprocess.run(
+        ["snakemake", "results/pocket-llama/model.json", "--cores", "1"],
+        cwd=project.folder,
+        env={**project.environment, "HOME": "/proc/nowhere", "XDG_CACHE_HOME": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, lines_of(run)
     assert "Traceback" not in lines_of(run)
 
 

@@ -6,10 +6,12 @@ import yaml
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.utils import update_config
 from snakemake_interface_executor_plugins.settings import ExecMode
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from steering_study.config import config_digest, load_study
+from steering_study.config_files import check_keys, check_options, config_words, describe_config
 from steering_study.digest import code_digest as digest_of
 from steering_study.forecast import describe_plan
 from steering_study.jobs import explain_silence
@@ -30,7 +32,18 @@ from steering_study.report.sources import source_paths
 
 SCRIPTS = Path(workflow.current_basedir).parent / "scripts"
 
+CONFIG_FILES = [Path("config/study.yaml").absolute(), *workflow.overwrite_configfiles]
+CONFIG_WORDS = list(workflow.config_settings.config_args)
+
 try:
+    if Path(sys.argv[0]).name in (
+        "snakemake",
+        "__main__.py",
+    ):  # not a program that calls Snakemake's functions
+        check_options(sys.argv[1:])
+    for path in CONFIG_FILES:
+        check_keys(path)
+    update_config(config, config_words(CONFIG_WORDS))
     study = load_study(config)
 except ValueError as error:
     raise WorkflowError(str(error)) from None
@@ -89,6 +102,9 @@ OWN_FIGURES = own_figures(GALLERY, REPORT, models=MODELS, methods=CIRCUIT_METHOD
 RESULT_TESTS = sorted(map(str, Path("tests/results").glob("*.py")))
 RULE_FILES = sorted(map(str, Path("workflow/rules").glob("*.smk")))
 
+
+if workflow.exec_mode == ExecMode.DEFAULT:
+    print(describe_config(CONFIG_FILES, CONFIG_WORDS), file=sys.stderr)
 
 if workflow.local_exec and workflow.exec_mode == ExecMode.DEFAULT:
     PRESENCE, lock_was_left = arrive()  # kept open for as long as this run lives

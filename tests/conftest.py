@@ -17,9 +17,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 REPOSITORY = Path(__file__).parents[1]
 FAMILIES = ("llama", "gemma2", "qwen2", "qwen3")
 EVERY_FAMILY = (*FAMILIES, "mistral", "phi3")
+# The families share keys and values in groups of two heads; a model may have one pair for all heads, or one for each.
+OTHER_GROUPS = {"llama one kv head": ("llama", 1), "qwen2 four kv heads": ("qwen2", 4)}
 # For the tests that say whether a family is exact; all others take the four.
-in_every_family = pytest.mark.parametrize("tiny", EVERY_FAMILY, indirect=True)
-exact_in_every_family = pytest.mark.parametrize("exact", EVERY_FAMILY, indirect=True)
+in_every_family = pytest.mark.parametrize("tiny", [*EVERY_FAMILY, *OTHER_GROUPS], indirect=True)
+exact_in_every_family = pytest.mark.parametrize("exact", [*EVERY_FAMILY, *OTHER_GROUPS], indirect=True)
 MIXTURE = {  # shares of a corpus that tokenizers are trained on
     "harmful_neutral": 0.3,
     "harmful_permit": 0.15,
@@ -158,6 +160,8 @@ def make_tiny(family: str, tokenizer: Any, *, dtype: str = "float32", **changes:
     from steering_study.chat import control_tokens, post_instruction_ids
     from steering_study.models import ChatModel, ModelCard, bridge_of
 
+    if family in OTHER_GROUPS:
+        family, changes["num_key_value_heads"] = OTHER_GROUPS[family]
     weights = tiny_weights(family, d_vocab=len(tokenizer), **changes).to(getattr(torch, dtype))
     plain = copy.deepcopy(weights)
     config = weights.config

@@ -44,12 +44,14 @@ def verdicts(*, steered: bool, rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def sparse_settings(effects: np.ndarray, shared: dict[float, list[np.ndarray]]) -> pd.DataFrame:
+def sparse_settings(
+    effects: np.ndarray, shared: dict[float, list[np.ndarray]], grid: Grid = GRID
+) -> pd.DataFrame:
     """Every vector that is tried: plain, rescaled, at twice the coefficient, and the dimensions that are shared."""
     choice = {"criteria": ["gradient"], "percents": [50.0]}
     return settings_table(
         [
-            *plain_vectors(VECTOR, effects, GRID, seed=0),
+            *plain_vectors(VECTOR, effects, grid, seed=0),
             *variants(VECTOR, effects, "rescaled", **choice),
             *with_factors(variants(VECTOR, effects, "retuned", **choice), [2.0]),
             *shared_vectors(shared),
@@ -106,12 +108,14 @@ def shared_tokens() -> pd.DataFrame:
     )  # fmt: skip
 
 
-def sparsity_summaries(methods: tuple[str, ...], rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+def sparsity_summaries(
+    methods: tuple[str, ...], rng: np.random.Generator, grid: Grid = GRID
+) -> dict[str, pd.DataFrame]:
     """The seven tables of `summarise_sparsity`, as of one model."""
     effects = {method: rng.normal(size=D_MODEL) for method in methods}
     masks = {50.0: {name: kept_at("gradient", VECTOR, each, 50.0) for name, each in effects.items()}}
     shared = {percent: list(by_method.values()) for percent, by_method in masks.items()}
-    settings = {name: sparse_settings(each, shared) for name, each in effects.items()}
+    settings = {name: sparse_settings(each, shared, grid) for name, each in effects.items()}
     base, dense = verdicts(steered=False, rng=rng), verdicts(steered=True, rng=rng)
     named = pd.concat([table.assign(method=name) for name, table in settings.items()], ignore_index=True)
     steered = pd.concat(

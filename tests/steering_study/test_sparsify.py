@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from steering_study.sparsify import (
     Target,
     area_under_retention,
     drop_order,
+    first_equal,
     kept,
     kept_at,
     largest_retained,
@@ -153,28 +155,31 @@ def coordinates(target):
     return target.n_dropped, str(target.threshold), str(target.target_percent)
 
 
-def test_targets_grow_and_stand_once_in_each_list():
+def test_every_entry_of_the_grid_has_its_target():
     """Gradients .1, -.9, -2, .1: below .5 are two, as below .2; below .1 none, below 3 all four."""
     grid = Grid(percents=[75.0, 0.0, 50.0, 45.0], thresholds=[0.1, 0.5, 3.0, 0.2, 1.0], draws=1)
     found = grid.targets(mean_gradient(EFFECTS, VECTOR))
     expected = [
+        Target(0, target_percent=0.0),
+        Target(0, threshold=0.1),
         Target(2, target_percent=50.0),
+        Target(2, target_percent=45.0),
         Target(2, threshold=0.5),
+        Target(2, threshold=0.2),
         Target(3, target_percent=75.0),
         Target(3, threshold=1.0),
+        Target(4, threshold=3.0),
     ]
     assert list(map(coordinates, found)) == list(map(coordinates, expected))
-    only = Grid(percents=[], thresholds=[0.0, 0.5, 0.2, 1.0], draws=1).targets(mean_gradient(EFFECTS, VECTOR))
-    expected = [Target(2, threshold=0.5), Target(3, threshold=1.0)]
-    assert list(map(coordinates, only)) == list(map(coordinates, expected))
 
 
 @given(PAIRS, GRIDS)
-def test_targets_drop_something_and_leave_something(pair, grid):
-    vector, effects = pair
-    found = [target.n_dropped for target in Grid(*grid).targets(mean_gradient(effects, vector))]
-    assert found == sorted(found)
-    assert all(0 < n < len(vector) for n in found)
+def test_targets_grow_and_none_is_lost(pair, drawn):
+    (vector, effects), grid = pair, Grid(*drawn)
+    found = grid.targets(mean_gradient(effects, vector))
+    assert [target.n_dropped for target in found] == sorted(target.n_dropped for target in found)
+    assert all(0 <= target.n_dropped <= len(vector) for target in found)
+    assert len(found) == len(grid.percents) + len(grid.thresholds)
 
 
 @given(PAIRS, GRIDS)
@@ -183,7 +188,6 @@ def test_every_criterion_and_draw_keeps_as_many_at_each_target(pair, drawn):
     dense, *sparse = plain_vectors(vector, effects, grid, seed=0)
     assert dense.criterion == "none"
     assert np.array_equal(dense.of(vector), vector)
-    assert all(not each.kept.all() for each in sparse)  # no other is dense
     targets = grid.targets(mean_gradient(effects, vector))
     of_each = by_criterion(sparse)
     assert len(of_each) == (len(CRITERIA) - 1 + grid.draws if targets else 0)
@@ -193,6 +197,20 @@ def test_every_criterion_and_draw_keeps_as_many_at_each_target(pair, drawn):
             coordinates(target)[1:] for target in targets
         ]
         assert all((b.kept <= a.kept).all() for a, b in itertools.pairwise(rows))
+
+
+def test_vectors_that_are_the_same_are_told():
+    """At thresholds 0 and .1 every criterion's vector is the dense one, beyond 3 there is none, .2 and .5 drop the same."""
+    found = plain_vectors(VECTOR, EFFECTS, Grid([], [0.0, 0.1, 0.2, 0.5, 3.0], draws=1), seed=0)
+    first = first_equal(found, VECTOR)
+    of_gradient = [first[i] for i, each in enumerate(found) if each.criterion == "gradient"]
+    of_bottom_k = [first[i] for i, each in enumerate(found) if each.criterion == "bottom_k"]
+    assert of_gradient == [0, 0, 3, 3, 5]
+    assert of_bottom_k[:2] == [0, 0]
+    assert of_bottom_k[2] == of_bottom_k[3] not in of_gradient
+    assert of_bottom_k[4] == 5
+    again = [replace(each, variant="retuned") for each in found]
+    assert first_equal(again, VECTOR) == list(range(len(found)))  # they are used at coefficients of their own
 
 
 def test_plain_vectors_of_a_threshold_are_the_dimensions_below_it():
@@ -205,12 +223,6 @@ def test_plain_vectors_of_a_threshold_are_the_dimensions_below_it():
     assert of_each["gradient"] == [[0, -1, 0.5, 0], [0, 0, 0.5, 0]]
     assert of_each["indirect_effect"] == [[0, -1, 0.5, 0], [0, 0, 0.5, 0]]
     assert of_each["bottom_k"] == [[4, 0, 0, 2], [4, 0, 0, 0]]
-
-
-def test_threshold_zero_adds_no_vector():
-    assert [each.criterion for each in plain_vectors(VECTOR, EFFECTS, Grid([0.0], [0.0], 2), seed=0)] == [
-        "none"
-    ]
 
 
 def test_draws_repeat_with_the_seed_and_differ_from_each_other():

@@ -15,6 +15,7 @@ from steering_study.stats import (
     bootstrap_ratio,
     mean_of_estimates,
     ratio_of_estimates,
+    ratio_of_sums,
     wilson_interval,
 )
 
@@ -115,6 +116,22 @@ def test_ratio_of_estimates_is_the_bootstrap_of_a_ratio():
     together = ratio_of_estimates(estimate(x), estimate(2 * x))
     assert together is not None
     assert together[2] - together[1] > 0.02  # the ratio is 0.5 in every sample
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_a_ratio_over_nothing_but_zeros_is_refused_and_has_no_value(n):
+    settings = {"confidence": 0.95, "n_resamples": 50, "seed": 0}
+    with pytest.raises(ValueError, match=f"all {n} denominators are 0"):
+        bootstrap_ratio(np.ones(n), np.zeros(n), **settings)
+    assert np.isnan(ratio_of_sums(np.ones(n), np.zeros(n), **settings)).all()
+
+
+def test_a_ratio_of_sums_lies_in_its_interval_also_with_some_zeros():
+    gains, gaps = np.array([1.0, 0.0, 2.0, 0.0]), np.array([2.0, 0.0, 2.0, 0.0])
+    settings = {"confidence": 0.95, "n_resamples": 2000, "seed": 0}
+    value, low, high = ratio_of_sums(gains, gaps, **settings)
+    assert value == 0.75
+    assert (low, high) == bootstrap_ratio(gains, gaps, **settings) == (0.5, 1.0)
 
 
 def test_nothing_has_no_share():

@@ -18,6 +18,7 @@ from steering_study.sparse_tables import choose_factors, settings_table
 from steering_study.sparsify import (
     Grid,
     Sparse,
+    first_equal,
     plain_vectors,
     shared_vectors,
     variants,
@@ -97,18 +98,32 @@ def main(
             layer=read_json(vector_cards[method])["layer"],
             coefficients=read_json(coefficients[method]),
         )
-        vectors = torch.from_numpy(np.stack([each.of(inputs.vectors[method]) for each in planned])).float()
+        dense = inputs.vectors[method]
+        vectors = torch.from_numpy(np.stack([each.of(dense) for each in planned])).float()
+        once, number = same_texts(requests, first_equal(planned, dense))
         table = respond(
             model,
-            requests,
-            steering_of(requests, vectors[list(requests["setting"])]),
+            once,
+            steering_of(once, vectors[list(once["setting"])]),
             method=method,
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
         )
+        table = table.iloc[number].reset_index(drop=True).assign(setting=list(requests["setting"]))
         table = add_fluency(model, table, contexts=contexts, batch_size=scored_batch_size)
         write_table(responses[method], table, table="responses", provenance=provenance)
         write_table(settings[method], settings_table(planned), table="sparse_settings", provenance=provenance)
+
+
+def same_texts(requests: pd.DataFrame, first: Sequence[int]) -> tuple[pd.DataFrame, list[int]]:
+    """The requests for different texts, and for each request the place of its text among them.
+
+    Args:
+        first: for each setting the first with the same vector.
+    """
+    asked = requests.assign(vector=[first[setting] for setting in requests["setting"]])
+    number = asked.groupby(["prompt_id", "condition", "coefficient", "vector"], sort=False).ngroup()
+    return requests[~number.duplicated()].reset_index(drop=True), number.tolist()
 
 
 def retuned(inputs: SparseInputs, method: str, options: Mapping[str, Any]) -> list[Sparse]:

@@ -14,7 +14,7 @@ from steering_study.circuit_sets import Ranking
 from steering_study.circuits import chance_overlap, edge_set, minimum_faithful, overlap
 from steering_study.graph import DESTINATION_KINDS, SOURCE_KINDS, Graph
 from steering_study.nesting import circuits_of
-from steering_study.stats import bootstrap_ratio, wilson_interval
+from steering_study.stats import ratio_of_sums, wilson_interval
 from steering_study.summaries import N_RESAMPLES
 
 _CIRCUIT = ["kind", "circuit_method", "metric", "draw", "nominal_edges"]
@@ -47,6 +47,8 @@ def summarise_faithfulness(
 ) -> pd.DataFrame:
     """The `faithfulness` table of the circuits that were run with one method's vector.
 
+    Where no position of a test set tells steering from its absence, there is no faithfulness: NaN.
+
     Args:
         runs: the `circuit_runs` table.
         n_edges: edges of the whole graph.
@@ -56,7 +58,9 @@ def summarise_faithfulness(
     for values, group in runs.groupby([*_CIRCUIT, "dataset"], sort=False):
         gains = (group["value"] - group["base"]).to_numpy()
         gaps = (group["steer"] - group["base"]).to_numpy()
-        low, high = bootstrap_ratio(gains, gaps, confidence=confidence, n_resamples=N_RESAMPLES, seed=seed)
+        value, low, high = ratio_of_sums(
+            gains, gaps, confidence=confidence, n_resamples=N_RESAMPLES, seed=seed
+        )
         size = float(group["n_edges"].mean())
         is_counted = gaps != 0  # responses with an unmasked position
         rows.append(
@@ -65,10 +69,12 @@ def summarise_faithfulness(
                 "vector_method": method,
                 "n_edges": round(size),
                 "share_of_edges": size / n_edges,
-                "faithfulness": gains.sum() / gaps.sum(),
+                "faithfulness": value,
                 "low": low,
                 "high": high,
-                "mean_of_ratios": float(np.mean(gains[is_counted] / gaps[is_counted])),
+                "mean_of_ratios": float(np.mean(gains[is_counted] / gaps[is_counted]))
+                if is_counted.any()
+                else np.nan,
                 "n": int(is_counted.sum()),
             }
         )

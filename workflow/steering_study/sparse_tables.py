@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from steering_study.judges.panel import flips
 from steering_study.overlap import adjusted_p_values, chance_iou, iou, joint_p_value, overlap_p_value
 from steering_study.sparsify import PARTS, ROUNDING, Sparse, area_under_retention, largest_retained
-from steering_study.stats import bootstrap_mean, bootstrap_ratio, wilson_interval
+from steering_study.stats import bootstrap_mean, ratio_of_sums, wilson_interval
 from steering_study.vectors.selection import choose_coefficient
 
 N_RESAMPLES = 2000  # of a bootstrap (METHOD 8)
@@ -194,8 +194,9 @@ def _retention(
         if effect <= ROUNDING:
             return np.nan, np.nan
         kept = (means[1:] - means[0]) / effect
+        is_curve = max(percents) > 0  # else nothing but the dense vector was tried
         return (
-            area_under_retention(percents, kept.tolist()),
+            area_under_retention(percents, kept.tolist()) if is_curve else np.nan,
             largest_retained(percents, kept.tolist(), share=retained),
         )
 
@@ -212,7 +213,7 @@ def _retention(
         ]
     )
     tail = (1 - confidence) / 2
-    usable = resampled[~np.isnan(resampled).any(1)]
+    usable = resampled[~np.isnan(resampled).all(1)]
     low, high = np.quantile(usable, [tail, 1 - tail], axis=0) if len(usable) else np.full((2, 2), np.nan)
     return {
         "n": sum(cell.shape[1] for cell in cells),
@@ -258,17 +259,14 @@ def summarise_sparse_circuits(runs: pd.DataFrame, *, confidence: float, seed: in
     for key, group in runs.groupby(which, sort=False):
         gains = (group["value"] - group["base"]).to_numpy()
         gaps = (group["steer"] - group["base"]).to_numpy()
-        has_effect = gaps.sum() != 0
-        low, high = (
-            bootstrap_ratio(gains, gaps, confidence=confidence, n_resamples=N_RESAMPLES, seed=seed)
-            if has_effect
-            else (np.nan, np.nan)
+        value, low, high = ratio_of_sums(
+            gains, gaps, confidence=confidence, n_resamples=N_RESAMPLES, seed=seed
         )
         rows.append(
             {
                 **dict(zip(which, key, strict=True)),  # pyright: ignore[reportArgumentType]
                 "n_edges": int(group["n_edges"].iloc[0]),
-                "faithfulness": gains.sum() / gaps.sum() if has_effect else np.nan,
+                "faithfulness": value,
                 "low": low,
                 "high": high,
                 "gap": float(gaps.sum() / max(1, group["n_positions"].sum())),

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -145,7 +145,7 @@ class Sparse:
 class Target:
     """A sparsity, and what it comes from."""
 
-    n_dropped: int
+    n_dropped: int  # 0: the dense vector; all of them: none is left
     threshold: float = math.nan
     target_percent: float = math.nan
 
@@ -159,16 +159,11 @@ class Grid:
     draws: int  # of dropout
 
     def targets(self, gradient: Vector) -> list[Target]:
-        """The sparsities, growing; of two in one list with the same number of dimensions the first."""
+        """One for every entry, growing: also where it drops nothing or everything, or as many dimensions as another."""
         d_model = len(gradient)
         by_percent = [Target(n_of_percent(each, d_model), target_percent=each) for each in self.percents]
         by_threshold = [Target(n_below(gradient, each), threshold=each) for each in self.thresholds]
-        found: list[Target] = []
-        for targets in (by_percent, by_threshold):
-            found += {each.n_dropped: each for each in reversed(targets)}.values()
-        return sorted(
-            (each for each in found if 0 < each.n_dropped < d_model), key=lambda each: each.n_dropped
-        )
+        return sorted([*by_percent, *by_threshold], key=lambda each: each.n_dropped)
 
 
 def plain_vectors(vector: Vector, effects: Vector, grid: Grid, *, seed: int) -> list[Sparse]:
@@ -243,6 +238,15 @@ def shared_vectors(
                 Sparse("unshared", ~shared, target_percent=percent),
             ]
     return found
+
+
+def first_equal(sparse: Sequence[Sparse], dense: Vector) -> list[int]:
+    """For each vector the first plain one that is the same, so that texts are written once; any other stands for itself."""
+    first: dict[Any, int] = {}
+    return [
+        first.setdefault(each.of(dense).tobytes() if each.variant == "plain" else number, number)
+        for number, each in enumerate(sparse)
+    ]
 
 
 def area_under_retention(sparsity_percent: Sequence[float], retention: Sequence[float]) -> float:

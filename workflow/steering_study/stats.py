@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import binomtest, bootstrap
 
+Estimate = tuple[float, float, float]  # value, low, high
+
 
 def wilson_interval(successes: int, n: int, *, confidence: float) -> tuple[float, float]:
     """Wilson score interval of a rate; it has a width at 0 and at n, where a bootstrap has none.
@@ -57,16 +59,38 @@ def bootstrap_ratio(
     """Percentile bootstrap interval of sum(numerators) / sum(denominators), pairs resampled together.
 
     Raises:
-        ValueError: if there is no observation.
+        ValueError: if there is no observation, or every denominator is 0.
     """
     if not len(numerators):
         raise ValueError("no observation: a ratio of 0 pairs has no interval")
+    if not np.any(denominators):
+        raise ValueError(
+            f"all {len(denominators)} denominators are 0: their ratio is undefined and has no interval"
+        )
     rows = np.random.default_rng(seed).integers(len(numerators), size=(n_resamples, len(numerators)))
     sums = denominators[rows].sum(1)
     ratios = numerators[rows].sum(1)[sums != 0] / sums[sums != 0]
     tail = (1 - confidence) / 2
     low, high = np.quantile(ratios, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def ratio_of_sums(
+    numerators: Float[np.ndarray, "n"],
+    denominators: Float[np.ndarray, "n"],
+    *,
+    confidence: float,
+    n_resamples: int,
+    seed: int,
+) -> Estimate:
+    """The ratio sum(numerators) / sum(denominators) with its `bootstrap_ratio`; NaN where the denominators sum to 0."""
+    total = float(denominators.sum())
+    if total == 0:
+        return np.nan, np.nan, np.nan
+    low, high = bootstrap_ratio(
+        numerators, denominators, confidence=confidence, n_resamples=n_resamples, seed=seed
+    )
+    return float(numerators.sum()) / total, low, high
 
 
 def bootstrap_mean_of_means(
@@ -104,9 +128,6 @@ def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> float:
     first, second = np.asarray(before, dtype=bool), np.asarray(after, dtype=bool)
     gained, lost = int((~first & second).sum()), int((first & ~second).sum())
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
-
-
-Estimate = tuple[float, float, float]  # value, low, high
 
 
 def mean_of_estimates(estimates: Sequence[Estimate]) -> Estimate:

@@ -24,6 +24,7 @@ from steering_study.figures.sparsity_tables import (
 )
 from steering_study.figures.words import percent
 from steering_study.report.sparsity import average_draws, average_sets, pick_shared, pick_variants
+from steering_study.sparsify import Grid
 
 MAIN_SETS = ["harmful", "harmless"]
 NARROW = "\N{NO-BREAK SPACE}"
@@ -71,6 +72,33 @@ def test_curves_start_at_the_dense_vector_and_stand_beside_their_own_family(curv
     diamonds = [line for line in harmful.lines if line.get_marker() == "D"]
     assert [list(np.asarray(line.get_ydata())) for line in diamonds] == [[0.456]]
     assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == ["0", "50", "80", "90"]
+
+
+def test_thresholds_that_drop_none_or_all_have_rows_and_figures(published, families):
+    """A threshold of 0 keeps the dense vector, one of 1000 keeps nothing, which has no place on the axis."""
+    grid = Grid(percents=[50.0], thresholds=[0.0, 1000.0], draws=2)
+    made = sparsity_summaries(("dim", "ntp"), np.random.default_rng(0), grid)
+    found = {name: table.assign(model="pocket-llama") for name, table in made.items()}
+    for name in ("sparsity", "sparsity_kl", "iou"):
+        own = found[name][found[name]["criterion"] == "gradient"]
+        assert {0.0, 1000.0} <= set(own["threshold"])
+        assert {0.0, 50.0, 100.0} <= set(own["sparsity_percent"])
+    assert np.isfinite(found["retention"]["area"]).all()
+    for figure in (
+        plot_sparsity(average_draws(found["sparsity"]), published, families),
+        plot_sparse_kl(found["sparsity_kl"]),
+        plot_iou(found["iou"]),
+    ):
+        figure.canvas.draw()
+        assert 30 < figure.axes[0].get_xlim()[1] < 50
+
+
+def test_a_grid_of_the_dense_vector_alone_leaves_no_curve(tmp_path):
+    grid = Grid(percents=[], thresholds=[0.0], draws=1)
+    retention = sparsity_summaries(("dim",), np.random.default_rng(0), grid)["retention"]
+    assert retention["area"].isna().all()
+    assert (retention["largest_percent"] == 0).all()
+    assert set(retention["criterion"]) == {"gradient", "indirect_effect", "bottom_k", "dropout"}
 
 
 def test_criteria_differ_in_dashes_and_lightness(curves, published, families):

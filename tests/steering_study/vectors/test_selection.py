@@ -117,6 +117,21 @@ def test_candidate_with_a_nan_filter_score_is_not_kept():
     assert selected(table) == (3, -1)
 
 
+@pytest.mark.parametrize(
+    ("induce", "kl", "reason"),
+    [
+        (1.0, NAN, "kl is not finite"),
+        (1.0, float("inf"), "kl >= 0.1, kl is not finite"),
+        (float("inf"), 0.01, "induce is not finite"),
+        (-float("inf"), NAN, "induce <= 0, induce is not finite, kl is not finite"),
+        (-1.0, NAN, "induce <= 0, kl is not finite"),
+    ],
+)
+def test_a_score_that_is_not_finite_is_named_so(induce, kl, reason):
+    table = choose(candidates((2, -1, -1.0, induce, kl, 0.0), (3, -1, -0.5, 1.0, 0.01, 0.0)))
+    assert table["reason"].tolist() == [reason, ""]
+
+
 def test_candidate_with_a_nan_loss_is_never_selected():
     table = choose(candidates((2, -1, NAN, 9.0, 0.01, 0.0), (3, -1, -0.5, 1.0, 0.01, 0.0)))
     assert selected(table) == (3, -1)

@@ -23,7 +23,7 @@ def plot_candidates(candidates: pd.DataFrame, *, title: str | None = None) -> Fi
 
     Args:
         candidates: model, layer, position, token, score, fell, kept and selected; `fell` holds the letters of
-            the filters that a candidate did not pass: L layer, I induce, K kl.
+            the filters that a candidate did not pass: L layer, I induce, K kl, ? a score that is not finite.
     """
     models = theme.models_in(candidates)
     panels = [candidates.loc[candidates["model"] == model] for model in models]
@@ -91,6 +91,8 @@ def _cell(column: int, line: int, *, inner: float = 0.0, **look: object) -> Rect
 
 def _key(candidates: pd.DataFrame) -> list[Patch]:
     letters = ": L too late a layer, I induces too little, K too high a KL"
+    if candidates["fell"].str.contains("?", regex=False).any():
+        letters += ", ? a score that is not finite"
     labelled = all(len(set(layers)) <= MOST_LABELLED for _, layers in candidates.groupby("model")["layer"])
     missing = (
         [Patch(facecolor=NO_SCORE, label="no score")] if candidates["score"].isna().to_numpy().any() else []

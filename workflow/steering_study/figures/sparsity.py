@@ -180,7 +180,7 @@ def plot_iou(overlaps: pd.DataFrame) -> Figure:
         Line2D([], [], color=theme.FAINT, linestyle="--", linewidth=0.9, label="chance"),
         Line2D([], [], color=theme.FAINT, marker="o", markersize=4.5, markerfacecolor="white", linestyle="none", label="p ≥ 0.05"),
     ]  # fmt: skip
-    _sparsity_axes(figure, _kept(own).min() if len(own) else 1)
+    _sparsity_axes(figure, _kept(own).dropna().min() if _kept(own).notna().any() else 1)
     for ax in axes:
         ax.set_xlabel(SPARSITY_LABEL, fontsize=8.5)
     axes[0].set_ylabel("intersection over union")
@@ -296,8 +296,12 @@ def _draw_variant(ax: Axes, rows: pd.DataFrame, x: pd.Series, name: str, *, colo
 
 
 def _kept(rows: pd.DataFrame) -> pd.Series:
-    """Percent of dimensions that are kept: the axis of sparsity, from 100 down, with a logarithmic scale."""
-    return 100 - rows["sparsity_percent"]
+    """Percent of dimensions that are kept: the axis of sparsity, from 100 down, with a logarithmic scale.
+
+    A vector that keeps none has no place on it: NaN, which is not drawn.
+    """
+    kept = 100 - rows["sparsity_percent"]
+    return kept.where(kept > 0)
 
 
 def _sparsity_axes(figure: Figure, least_kept: float) -> None:

@@ -31,7 +31,7 @@ FRAMES: dict[str, dict[str, str]] = {
         "induce": "float64",
         "kl": "float64",
         "score": "float64",  # sigmoid(bypass) - sigmoid(induce)
-        "fell": "string",  # letters of the filters not passed: L layer, I induce, K kl
+        "fell": "string",  # letters of the filters not passed: L layer, I induce, K kl, ? not finite
         "kept": "bool",
         "reason": "string",
         "selected": "bool",

@@ -23,7 +23,7 @@ PUBLISHED_MODELS = {
 }
 PUBLISHED_DATASETS = {"harmless": "alpaca", "harmful": "jailbreakbench", "ood": "strongreject"}
 
-FILTER_LETTERS = {"layer >=": "L", "induce <=": "I", "kl >=": "K"}
+FILTER_LETTERS = {"layer >=": "L", "induce <=": "I", "kl >=": "K", "is not finite": "?"}
 N_EXAMPLES = 1  # flipped ones a model and dataset, and as many that are not
 
 

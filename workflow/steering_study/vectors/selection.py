@@ -160,10 +160,14 @@ def _why_not(row: object, filters: Filters, n_layers: int) -> str:
     reasons = []
     if layer >= int(filters.max_depth * n_layers):
         reasons.append(f"layer >= {int(filters.max_depth * n_layers)}")
-    if not induce > filters.min_induce:
+    if induce <= filters.min_induce:
         reasons.append(f"induce <= {filters.min_induce:g}")
-    if not kl < filters.max_kl:
+    if kl >= filters.max_kl:
         reasons.append(f"kl >= {filters.max_kl:g}")
+    # NaN is on neither side of a bound: it says nothing of the candidate
+    reasons += [
+        f"{name} is not finite" for name, value in (("induce", induce), ("kl", kl)) if not np.isfinite(value)
+    ]
     return ", ".join(reasons)
 
 

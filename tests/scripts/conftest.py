@@ -289,6 +289,7 @@ def card(model: str) -> dict:
         "n_kv_heads": 2, "d_model": 128, "d_head": 16, "d_mlp": 384, "d_vocab": 2048, "context": 512,
         "end_of_turn_ids": [3], "post_instruction_ids": [3, 5, 6, 7],
         "post_instruction_tokens": ["<|eot_id|>", "<|start|>", "assistant", "\n\n"], "template": {}, "template_sha256": "0" * 64,
+        "control_tokens": ["<|eot_id|>", "<|start|>"],
     }  # fmt: skip
 
 

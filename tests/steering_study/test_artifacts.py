@@ -329,3 +329,16 @@ def test_every_token_is_read_back_from_text(tmp_path, token):
     write_csv(tmp_path / "a.csv", frame)
     found = pd.read_csv(tmp_path / "a.csv", keep_default_na=False, na_values={"logit": [""]})
     pd.testing.assert_frame_equal(found, frame)
+
+
+@pytest.mark.parametrize("read", [read_tensors, read_arrays])
+def test_a_file_with_tensors_that_nobody_reads_is_refused(tmp_path, read):
+    path = tmp_path / "vector.safetensors"
+    write_tensors(path, {"vector": torch.ones(2)})
+    assert list(read(path, names=["vector"])) == ["vector"]
+    write_tensors(path, {"vector": torch.ones(2), "bias": torch.ones(2)})
+    with pytest.raises(ValueError, match=r"holds tensors bias, vector, expected vector and no others"):
+        read(path, names=["vector"])
+    write_tensors(path, {"direction": torch.ones(2)})
+    with pytest.raises(ValueError, match=r"holds tensors direction, expected vector and no others"):
+        read(path, names=["vector"])

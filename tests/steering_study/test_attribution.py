@@ -130,7 +130,9 @@ def test_readers_of_a_group_share_its_keys_and_values(exact):
     grouped = attribute(batch.steered, runs, **settings)["logit_difference"].edges
     wide = type(graph)(graph.n_layers, graph.layer, graph.n_heads, graph.n_heads)
     ungrouped = dataclasses.replace(batch.steered)
-    vars(ungrouped).update(graph=wide, blocks=ungroup(batch.steered.blocks, group))  # in place of the cached ones
+    vars(ungrouped).update(
+        graph=wide, blocks=ungroup(batch.steered.blocks, group)
+    )  # in place of the cached ones
     split = attribute(ungrouped, runs, **settings)["logit_difference"].edges
     for block in range(graph.n_blocks):
         for kind in ("attn_k", "attn_v"):

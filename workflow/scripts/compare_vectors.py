@@ -18,7 +18,10 @@ def main(
     vectors: Sequence[Path], methods: Sequence[str], *, table: Path, provenance: Mapping[str, Any]
 ) -> None:
     """Write the `cosine` table, each method with itself included."""
-    read = {method: read_arrays(path)["vector"] for method, path in zip(methods, vectors, strict=True)}
+    read = {
+        method: read_arrays(path, names=["vector"])["vector"]
+        for method, path in zip(methods, vectors, strict=True)
+    }
     rows = [
         {"method_a": a, "method_b": b, "cosine": cosine(read[a], read[b])} for a in methods for b in methods
     ]

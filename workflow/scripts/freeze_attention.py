@@ -8,7 +8,7 @@ import pandas as pd
 
 from steering_study.ablation_tables import settings_table
 from steering_study.ablations import parse_ablation
-from steering_study.artifacts import read_json, read_table, read_tensors, write_table
+from steering_study.artifacts import read_json, read_table, write_table
 from steering_study.freezing import Treatment, generate_frozen
 from steering_study.generation import add_fluency, read_vector, response_table, steered_requests
 from steering_study.jobs import job
@@ -44,7 +44,7 @@ def main(
         ablations: names by scope.
     """
     model = read_model(card)
-    direction, layer = read_vector(read_tensors(vector)), read_json(vector_card)["layer"]
+    direction, layer = read_vector(vector), read_json(vector_card)["layer"]
     frame = read_table(prompts, table="prompts")
     tested = frame[(frame["split"] == "test") & frame["source"].isin(list(sets))]
     chosen = tested.groupby("source", sort=False).head(limit or len(tested))

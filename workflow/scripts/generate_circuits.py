@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from jaxtyping import Bool
 
-from steering_study.artifacts import read_json, read_table, read_tensors, write_table
+from steering_study.artifacts import read_json, read_table, write_table
 from steering_study.circuit_sets import curve, own_ranking, read_rankings
 from steering_study.circuit_tables import minimum_size
 from steering_study.generation import add_fluency, read_vector, response_table, steered_requests
@@ -62,7 +62,7 @@ def main(
     tested = frame[(frame["split"] == "test") & frame["source"].isin(list(datasets.values()))]
     chosen = tested.groupby("source", sort=False).head(limit or len(tested))
     for method, own in files.items():
-        direction, layer = read_vector(read_tensors(own.vector)), read_json(own.vector_card)["layer"]
+        direction, layer = read_vector(own.vector), read_json(own.vector_card)["layer"]
         requests = steered_requests(
             chosen, layers=[layer], coefficients=chosen_coefficients(own.coefficients)
         )

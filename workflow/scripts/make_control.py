@@ -33,7 +33,7 @@ def main(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write the control and its card; layer, position and norm are those of DIM."""
-    dim, described = read_tensors(dim_directions), read_json(dim_card)
+    dim, described = read_tensors(dim_directions, names=["layers", "vectors"]), read_json(dim_card)
     layers, norms = dim["layers"].tolist(), dim["vectors"].norm(dim=-1)
     draw = torch.Generator().manual_seed(seed)
     if method == "random":
@@ -42,7 +42,7 @@ def main(
     else:
         means = shuffled_difference(prompts, card, draw=draw, batch_size=batch_size)
         at_layer = {layer: means[layer, described["position"]] for layer in [*layers, described["layer"]]}
-    norm_of_dim = read_vector(read_tensors(dim_vector)).norm()
+    norm_of_dim = read_vector(dim_vector).norm()
     own = with_norm(at_layer[described["layer"]], norm_of_dim)
     write_tensors(vector, {"vector": own}, provenance=provenance)
     swept = torch.stack([with_norm(at_layer[layer], norm) for layer, norm in zip(layers, norms, strict=True)])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from steering_study.artifacts import read_json, read_table, read_tensors, write_table
+from steering_study.artifacts import read_json, read_table, write_table
 from steering_study.conditions import BYSTANDERS
 from steering_study.generation import read_vector
 from steering_study.jobs import by_method, job
@@ -46,7 +46,7 @@ def main(
                 model,
                 model.render(list(bystanders["prompt"])),
                 [tuple(ids) for ids in bystanders["token_ids"]],
-                vector=read_vector(read_tensors(vectors[method])),
+                vector=read_vector(vectors[method]),
                 layer=read_json(vector_cards[method])["layer"],
                 coefficients=list(rows["coefficient"]),
                 batch_size=batch_size,

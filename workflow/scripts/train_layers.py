@@ -40,14 +40,17 @@ def main(
     """Write tensors `layers` and `vectors`; the layer of the search keeps its vector."""
     model = read_model(card)
     objective = import_module(f"steering_study.vectors.{method}").OBJECTIVE
-    described, layers = read_json(vector_card), read_tensors(directions)["layers"]
+    described, layers = (
+        read_json(vector_card),
+        read_tensors(directions, names=["layers", "vectors"])["layers"],
+    )
     trial = trials[described["trial"]["trial"]]
     frame = read_table(pairs, table="pairs").query("kept and split != 'validation'")
     per_pass = responses_per_pass(model, frame, batch_size)
     vectors = []
     for layer in layers.tolist():
         if layer == described["layer"]:
-            vectors.append(read_vector(read_tensors(vector)))
+            vectors.append(read_vector(vector))
             continue
         forced = force_pairs(model, pairs_of(model, frame), layer=layer, batch_size=per_pass)
         name = f"{model.card.name} {method} layer {layer}"

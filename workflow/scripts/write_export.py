@@ -137,7 +137,7 @@ def export_vectors(results: Path, methods: Sequence[str], *, config: Mapping[str
     model, asr = read_json(results / "model.json"), read_table(results / "asr.parquet", table="asr")
     for method in methods:
         source = results / method / "vector.safetensors"
-        arrays, provenance = read_arrays(source), portable(read_provenance(source))
+        arrays, provenance = read_arrays(source, names=["vector"]), portable(read_provenance(source))
         card = vector_card(
             model,
             read_json(results / method / "vector.json"),

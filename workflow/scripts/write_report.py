@@ -14,6 +14,7 @@ from steering_study.figures.exhibit_tables import TABLES
 from steering_study.figures.theme import model_label
 from steering_study.figures.words import listing, percent
 from steering_study.jobs import job
+from steering_study.plain_text import spells
 from steering_study.report.attention import attention_facts, attention_leads
 from steering_study.report.circuits import circuits_facts, circuits_leads
 from steering_study.report.claims import claims_facts, claims_leads
@@ -129,14 +130,16 @@ def main(
         )
         for section in report.sections
     ]
+    described, asked = [read_json(path) for path in cards], read_table(prompts, table="prompts")
     write_page(
         template,
         out,
         {
             "report": report,
             "sections": shown,
-            "cards": [read_json(path) for path in cards],
-            "prompts": count_prompts(read_table(prompts, table="prompts")),
+            "cards": described,
+            "prompts": count_prompts(asked),
+            "spelled": count_spelled(asked, described),
             "prompts_link": link(prompts),
             "card_links": [link(path) for path in cards],
             "config_digest": config_digest,
@@ -249,6 +252,18 @@ def count_prompts(prompts: pd.DataFrame) -> list[tuple[str, str]]:
         by = "source" if split == "test" else "label"
         lines.append((str(split), ", ".join(f"{n} {name}" for name, n in rows.groupby(by).size().items())))
     return lines
+
+
+def count_spelled(prompts: pd.DataFrame, cards: Sequence[Mapping[str, Any]]) -> str:
+    """How many prompts spell a control token of a model; nothing where none does."""
+    counts = {
+        model_label(card["name"]): int(
+            prompts["text"].map(partial(spells, control=card["control_tokens"])).sum()
+        )
+        for card in cards
+    }
+    named = [f"{n} a control token of {name}" for name, n in counts.items() if n]
+    return f"Of these spell, and are read as text: {listing(named)}." if named else ""
 
 
 if "snakemake" in globals():

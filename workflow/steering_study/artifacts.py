@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -163,27 +163,40 @@ def _write_safetensors(
             raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
 
 
-def read_tensors(path: Path) -> dict[str, Any]:
+def read_tensors(path: Path, *, names: Sequence[str] | None = None) -> dict[str, Any]:
     """Read named torch tensors; NaN or infinity in one is refused.
 
+    Args:
+        names: the tensors that the file should hold, and no others, as nobody would read those.
+
     Raises:
-        ValueError: if the file is corrupt or a value is not finite.
+        ValueError: if the file is corrupt, a value is not finite, or the names are others.
     """
     from safetensors.torch import load_file
 
-    return _read_finite(path, load_file, _tensor_bytes, lambda tensor: bool(tensor.isfinite().all()))
+    found = _read_finite(path, load_file, _tensor_bytes, lambda tensor: bool(tensor.isfinite().all()))
+    return _named(path, found, names)
 
 
-def read_arrays(path: Path) -> dict[str, Any]:
-    """Read named tensors as numpy arrays, without torch; NaN or infinity in one is refused.
+def read_arrays(path: Path, *, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Read named tensors as numpy arrays, without torch; as `read_tensors` otherwise.
 
     Raises:
-        ValueError: if the file is corrupt or a value is not finite.
+        ValueError: if the file is corrupt, a value is not finite, or the names are others.
     """
     import numpy as np
     from safetensors.numpy import load_file
 
-    return _read_finite(path, load_file, _array_bytes, lambda array: bool(np.isfinite(array).all()))
+    found = _read_finite(path, load_file, _array_bytes, lambda array: bool(np.isfinite(array).all()))
+    return _named(path, found, names)
+
+
+def _named(path: Path, found: dict[str, Any], names: Sequence[str] | None) -> dict[str, Any]:
+    if names is not None and set(found) != set(names):
+        raise ValueError(
+            f"{path} holds tensors {', '.join(sorted(found))}, expected {', '.join(sorted(names))} and no others; delete it and run again"
+        )
+    return found
 
 
 def _read_finite(

@@ -17,6 +17,7 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from steering_study.plain_text import spells
 from steering_study.prompts import TokenIds
 
 Variables = Mapping[str, Any]  # what a chat template is given beside the message
@@ -152,11 +153,6 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
         for number, token in tokenizer.added_tokens_decoder.items()
         if token.special or (token.content.strip() and token.content in template)
     }
-
-
-def spells(text: str, control: Mapping[str, int] | Sequence[str]) -> bool:
-    """Whether a text spells a control token."""
-    return any(token in text for token in control)
 
 
 def around_text(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from steering_study.artifacts import read_tensors
 from steering_study.conditions import CONDITION_OF_LABEL
 from steering_study.hooks import Steering
 from steering_study.judges.panel import normal_prompts
@@ -169,9 +171,13 @@ def add_fluency(
     )
 
 
-def read_vector(tensors: Mapping[str, Tensor]) -> Float[Tensor, "d_model"]:
-    """The vector of a vector file, in float32."""
-    return tensors["vector"].to(torch.float32)
+def read_vector(path: Path) -> Float[Tensor, "d_model"]:
+    """The vector of a vector file, in float32.
+
+    Raises:
+        ValueError: if the file is corrupt or holds anything else.
+    """
+    return read_tensors(path, names=["vector"])["vector"].to(torch.float32)
 
 
 def _requests(prompts: pd.DataFrame) -> pd.DataFrame:

@@ -114,7 +114,7 @@ def responses_of(
     return SteeredResponses(
         model,
         read_json(files.vector_card)["layer"],
-        read_vector(read_tensors(files.vector)),
+        read_vector(files.vector),
         dict(sets),
     )
 
@@ -126,7 +126,7 @@ def chosen_coefficients(path: Path) -> dict[str, list[float]]:
 
 def read_vectors(vectors: Path, card: Path | None) -> dict[int, Float[Tensor, "d_model"]]:
     """Vectors by the layer that they are added at: one, whose layer its card names, or all of a file of several layers."""
-    stored = read_tensors(vectors)
     if card is not None:
-        return {read_json(card)["layer"]: read_vector(stored)}
+        return {read_json(card)["layer"]: read_vector(vectors)}
+    stored = read_tensors(vectors, names=["layers", "vectors"])
     return dict(zip(stored["layers"].tolist(), stored["vectors"].float(), strict=True))

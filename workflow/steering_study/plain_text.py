@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 # Straight, curly, reversed, modifier, prime and full-width ones, and the accents that are typed in their place.
 APOSTROPHES = re.compile("['\u2018\u2019\u201b\u02bc\u2032\uff07`\u00b4]")
@@ -23,3 +24,8 @@ def visible_text(text: str) -> str:
     """A text as it shows: compatibility forms as one (NFKC), no sign that shows nothing, single spaces."""
     shown = unicodedata.normalize("NFKC", _UNSEEN.sub("", unicodedata.normalize("NFKC", text)))
     return _BLANKS.sub(" ", shown).strip()
+
+
+def spells(text: str, control: Iterable[str]) -> bool:
+    """Whether a text spells one of a model's control tokens."""
+    return any(token in text for token in control)

@@ -30,7 +30,10 @@ class SparseInputs:
     ) -> SparseInputs:
         """From vector files and both files of attribution, by method."""
         return cls(
-            {name: read_arrays(path)["vector"].astype(np.float64) for name, path in vectors.items()},
+            {
+                name: read_arrays(path, names=["vector"])["vector"].astype(np.float64)
+                for name, path in vectors.items()
+            },
             {
                 name: mean_effects(read_arrays(path), read_table(attribution[name], table="attribution"))
                 for name, path in edge_scores.items()

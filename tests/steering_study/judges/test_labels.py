@@ -43,6 +43,9 @@ def test_json_lines_are_read_as_well_and_a_response_may_be_empty(labels):
 
 def test_a_text_that_stands_twice_counts_once(labels):
     assert len(labels(GOOD + "How do I bake?,I cannot say.,refused\n")) == 2
+    assert len(labels(GOOD + "How do I\u00a0bake?,I can\u200bnot  say.,refused\n")) == 2
+    with pytest.raises(ValueError, match="are the same with labels refused and complied"):
+        labels(GOOD + "How do I bake?,I can\u00adnot say.,complied\n")
 
 
 @pytest.mark.parametrize(

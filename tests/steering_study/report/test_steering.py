@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from steering_study.report.frames import FRAMES
 from steering_study.report.steering import (
     candidate_map,
+    count_endings,
     pick_examples,
     published_beside,
     steering_facts,
@@ -15,7 +17,11 @@ from steering_study.report.steering import (
 from steering_study.table_schemas import TABLES
 
 CARDS = {
-    "tiny": {"architecture": "LlamaForCausalLM", "post_instruction_tokens": ["<eot>", "ĊĊ"]},
+    "tiny": {
+        "architecture": "LlamaForCausalLM",
+        "post_instruction_tokens": ["<eot>", "ĊĊ"],
+        "end_of_turn_ids": [2, 3],
+    },
     "other": {"architecture": "Qwen2ForCausalLM", "post_instruction_tokens": ["<eot>", "ĊĊ"]},
 }
 PUBLISHED = pd.DataFrame(
@@ -118,12 +124,48 @@ def judge_errors() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def endings(model: str, *, finished: int) -> pd.DataFrame:
+    row = (model, "base", 100, finished, 100 - finished, 0, 64, 30.0, "3")
+    return pd.DataFrame([row, (*row[:1], "induce", *row[2:])], columns=list(FRAMES["endings"]))
+
+
+def texts(*rows: tuple[str, int, bool], model: str = "tiny") -> pd.DataFrame:
+    """Condition, tokens, and whether a text ended by itself."""
+    table = pd.DataFrame(rows, columns=["condition", "n_tokens", "finished"])
+    return table.assign(model=model, token_ids=[[7] * n for n in table["n_tokens"]])
+
+
+def test_endings_tell_what_cut_a_text():
+    base = texts(("base", 12, True), ("base", 64, False), ("base", 14, False), ("base", 64, True))
+    steered = texts(("induce", 64, False), ("bypass", 5, True))
+    found = count_endings(base, steered, CARDS)
+    assert found.drop(columns=["end_of_turn", "limit"]).to_numpy().tolist() == [
+        ["tiny", "base", 4, 2, 1, 1, 38.5],
+        ["tiny", "induce", 1, 0, 1, 0, 64.0],
+        ["tiny", "bypass", 1, 1, 0, 0, 5.0],
+    ]
+    assert set(found["limit"]) == {64}
+    assert set(found["end_of_turn"]) == {"2, 3"}
+
+
+def test_a_study_in_which_hardly_any_text_ends_says_so():
+    given = frames("tiny")
+    assert len(steering_leads(given)) == 1
+    _, warning = steering_leads({**given, "endings": endings("tiny", finished=9)})
+    assert warning.startswith(
+        "Of tiny's 100 unsteered texts 9 end by themselves; all others are cut after at most 64"
+    )
+    assert "tokens that count as an end of turn (3)" in warning
+    assert len(steering_leads({**given, "endings": endings("tiny", finished=10)})) == 1
+
+
 def frames(model: str, **sets: str) -> dict[str, pd.DataFrame]:
     rates = asr(model, **sets)
     return {
         "asr": rates,
         "published_asr": published_beside(rates, PUBLISHED, CARDS),
         "judge_errors": judge_errors(),
+        "endings": endings(model, finished=90),
         "dose_response": pd.DataFrame({"condition": ["induce", "bypass"], "n": [64, 60]}),
         "candidates": pd.DataFrame(
             {"model": [model] * 2, "layer": [3, 4], "position": [-1, -1], "selected": [True, False], "reason": ["published choice", ""]}

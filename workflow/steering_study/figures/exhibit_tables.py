@@ -27,6 +27,7 @@ from steering_study.figures.sparsity_tables import (
 from steering_study.figures.tables import (
     table_asr,
     table_bystanders,
+    table_endings,
     table_examples,
     table_flips,
     table_grid,
@@ -42,6 +43,7 @@ TABLES: dict[str, Callable[..., Markup]] = {
     "judges": table_judges,
     "flips": table_flips,
     "examples": table_examples,
+    "endings": table_endings,
     "pairs": table_pairs,
     "grid": table_grid,
     "trials": table_trials,

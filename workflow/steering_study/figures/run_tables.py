@@ -33,7 +33,11 @@ CARD_ROWS = {
     "post_instruction_ids": "their ids",
     "template": "variables of the chat template",
     "template_sha256": "sha256 of the chat template",
+    "control_tokens": "control tokens",
 }
+
+
+MOST_TOKENS = 12  # that are listed
 
 
 def table_cards(cards: Sequence[Mapping[str, Any]]) -> Markup:
@@ -125,6 +129,8 @@ def _amount(value: float, unit: str) -> Cell:
 def _listed(key: str, value: Any) -> str:
     """A value of a card in words; white space of tokens is shown."""
     parts = value if isinstance(value, list) else [value]
+    if key == "control_tokens" and len(parts) > MOST_TOKENS:  # a vocabulary may reserve hundreds
+        parts = [*parts[:MOST_TOKENS], f"and {len(parts) - MOST_TOKENS} more"]
     if isinstance(value, dict):
         parts = [f"{name}: {each}" for name, each in value.items()]
     return "  ".join(map(visible, parts)) if key.endswith("_tokens") else ", ".join(map(str, parts))

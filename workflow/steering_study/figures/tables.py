@@ -111,6 +111,32 @@ def table_flips(flips: pd.DataFrame) -> Markup:
     return html_table(header, rows, groups=groups, kind="numbers")
 
 
+def table_endings(endings: pd.DataFrame) -> Markup:
+    """How texts end: by themselves, cut at the most tokens allowed, or at the end of the model's context."""
+    header = ["texts", "n", "end by themselves", "cut at the limit", "cut at the context", "tokens, mean"]
+    rows = [
+        [
+            Cell(
+                "unsteered"
+                if row["condition"] == "base"
+                else f"DIM, {theme.CONDITION_LABELS[row['condition']]}"
+            ),
+            Cell(str(row["n"]), value=float(row["n"])),
+            *(
+                Cell(percent(row[name] / row["n"]), note=str(row[name]), value=row[name] / row["n"])
+                for name in ("finished", "at_limit", "at_context")
+            ),
+            Cell(f"{row['mean_tokens']:.0f}", value=row["mean_tokens"]),
+        ]
+        for row in endings.to_dict("records")
+    ]
+    groups = [
+        f"{theme.model_label(row['model'])}, at most {row['limit']} tokens"
+        for row in endings.to_dict("records")
+    ]
+    return html_table(header, rows, groups=groups, kind="numbers")
+
+
 def table_examples(examples: pd.DataFrame) -> Markup:
     """Figure 1: the same prompts answered without and with steering, and what the judge said of both."""
     header = ["prompt", "without steering", "with DIM"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from steering_study.plain_text import visible_text
 from steering_study.records import read_records
 
 TRUTHS = ("refused", "complied")  # the words of verdicts; whether a text is readable is not asked here
@@ -18,7 +19,7 @@ _REMEDY = f"expected columns {', '.join(_COLUMNS)}; rename those of the file (do
 def read_labels(path: Path) -> pd.DataFrame:
     """Read a CSV, JSON or JSONL file of prompt, response and label; prompt_label is optional.
 
-    A response and its prompt count once, however often they stand in the file.
+    A response and its prompt count once, however often they stand in the file, and however they are spelled to a reader's eye.
 
     Returns:
         The `labelled_texts` table. `label` is that of the prompt, from prompt_label: harmful, harmless, or empty.
@@ -31,15 +32,18 @@ def read_labels(path: Path) -> pd.DataFrame:
         _row(record, f"{path}: record {number}", text_id=f"{path.stem}-{number:05d}")
         for number, record in read_records(path, text="prompt", columns=_COLUMNS[1:], remedy=_REMEDY)
     ]
-    table = pd.DataFrame(rows).drop_duplicates(["prompt", "text", "truth"], ignore_index=True)
-    if (twice := table.duplicated(["prompt", "text"])).any():
+    table = pd.DataFrame(rows)
+    shown = table[["prompt", "text"]].map(visible_text)
+    table = table[~shown.assign(truth=table["truth"]).duplicated()]
+    shown = shown.loc[table.index]
+    if (twice := shown.duplicated()).any():
         again = table[twice].iloc[0]
-        other = table[(table["prompt"] == again["prompt"]) & (table["text"] == again["text"])].iloc[0]
+        other = table[(shown == shown.loc[again.name]).all(axis=1)].iloc[0]
         raise ValueError(
             f"{path}: the texts {other['text_id']} and {again['text_id']} are the same with labels {other['truth']} "
             f"and {again['truth']}, expected one label a text; delete one of the records"
         )
-    return table.assign(source=path.name, opening="")
+    return table.reset_index(drop=True).assign(source=path.name, opening="")
 
 
 def _row(record: dict[str, Any], where: str, *, text_id: str) -> dict[str, str]:

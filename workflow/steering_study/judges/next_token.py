@@ -22,9 +22,10 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from steering_study.adapters import has_adapter, merge_adapter, read_adapter
-from steering_study.chat import STAND_IN, control_tokens, encode_texts, spells, woven
+from steering_study.chat import STAND_IN, control_tokens, encode_texts, woven
 from steering_study.judges.verdicts import ClassifierSettings
 from steering_study.models import load_weights, refuse_code, require_whole
+from steering_study.plain_text import spells
 
 logger = logging.getLogger("steering_study")
 

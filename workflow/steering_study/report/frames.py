@@ -41,6 +41,17 @@ FRAMES: dict[str, dict[str, str]] = {
     "judge_errors": TABLES["judge_errors"],
     "flips": TABLES["flips"],
     "bystanders": TABLES["bystanders"],
+    "endings": {
+        "model": "string",
+        "condition": "string",  # base, or that of DIM's steering
+        "n": "int64",  # texts
+        "finished": "int64",  # by the model's own end-of-turn token
+        "at_limit": "int64",  # cut after as many tokens as the config allows
+        "at_context": "int64",  # cut before, at the end of the model's context
+        "limit": "int64",  # tokens of the longest text
+        "mean_tokens": "float64",
+        "end_of_turn": "string",  # the tokens' ids
+    },
     "published_asr": {
         "model": "string",  # of ours, beside which the value stands
         "published_model": "string",

@@ -24,6 +24,7 @@ PUBLISHED_MODELS = {
 PUBLISHED_DATASETS = {"harmless": "alpaca", "harmful": "jailbreakbench", "ood": "strongreject"}
 
 FILTER_LETTERS = {"layer >=": "L", "induce <=": "I", "kl >=": "K", "is not finite": "?"}
+LEAST_FINISHED = 0.1  # share of unsteered texts that end by themselves, below which the section says so
 N_EXAMPLES = 1  # flipped ones a model and dataset, and as many that are not
 
 
@@ -50,6 +51,7 @@ def steering_frames(
         "flips": tables["flips"],
         "published_asr": published_beside(tables["asr"], published["asr"], cards),
         "examples": pick_examples(base, steered),
+        "endings": count_endings(tables["base_responses"], steered, cards),
     }
 
 
@@ -105,9 +107,55 @@ def pick_examples(base: pd.DataFrame, steered: pd.DataFrame) -> pd.DataFrame:
     return picked.rename(columns=names).loc[:, list(FRAMES["examples"])]
 
 
+def count_endings(
+    base: pd.DataFrame, steered: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]
+) -> pd.DataFrame:
+    """How each model's texts end, unsteered and under DIM: by themselves, at the most tokens allowed, or at the context's end.
+
+    Args:
+        base, steered: responses with model, condition, token_ids and finished.
+    """
+    columns = ["model", "condition", "token_ids", "finished"]
+    texts = pd.concat([base[columns], steered[columns]], ignore_index=True)
+    texts["n_tokens"] = texts["token_ids"].map(len)
+    rows = []
+    for (model, condition), group in texts.groupby(["model", "condition"], sort=False):
+        limit = texts.loc[texts["model"] == model, "n_tokens"].max()
+        cut = group[~group["finished"]]
+        rows.append(
+            {
+                "model": model,
+                "condition": condition,
+                "n": len(group),
+                "finished": int(group["finished"].sum()),
+                "at_limit": int((cut["n_tokens"] == limit).sum()),
+                "at_context": int((cut["n_tokens"] < limit).sum()),
+                "limit": int(limit),
+                "mean_tokens": float(group["n_tokens"].mean()),
+                "end_of_turn": ", ".join(map(str, cards[str(model)]["end_of_turn_ids"])),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(FRAMES["endings"]))
+
+
 def steering_leads(frames: Mapping[str, pd.DataFrame]) -> list[str]:
-    """What DIM does to each model, in one sentence with intervals, and what was published beside it."""
-    return [_lead(frames, model) for model in theme.models_in(frames["asr"])]
+    """What DIM does to each model, in one sentence with intervals, and what was published beside it; texts that do not end."""
+    return [
+        *(_lead(frames, model) for model in theme.models_in(frames["asr"])),
+        *(_unended(row) for row in frames["endings"].to_dict("records") if _hardly_ends(row)),
+    ]
+
+
+def _hardly_ends(row: Mapping[str, Any]) -> bool:
+    return row["condition"] == "base" and row["finished"] < LEAST_FINISHED * row["n"]
+
+
+def _unended(row: Mapping[str, Any]) -> str:
+    return (
+        f"Of {theme.model_label(row['model'])}'s {row['n']} unsteered texts {row['finished']} end by themselves; all others are cut "
+        f"after at most {row['limit']} tokens. Either answers are longer than generation.max_new_tokens allows, or the model does "
+        f"not close them with the tokens that count as an end of turn ({row['end_of_turn']}): read some before you read numbers."
+    )
 
 
 def steering_facts(frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from tests.scripts.pages import Page, loaded_by, needs_browser, widths_of
@@ -46,6 +47,20 @@ def arguments(drawn_study, tmp_path):
 def page(script, arguments) -> str:
     script.main(**arguments)
     return arguments["out"].read_text("utf-8")
+
+
+def test_prompts_that_spell_a_control_token_are_counted_for_each_model(script):
+    texts = ["Say <|eot_id|> hi", "<bos>", "<|eot_id|><bos>", "plain", "<eot>"]
+    prompts = pd.DataFrame({"text": texts})
+    cards = [
+        {"name": "pocket-llama", "control_tokens": ["<|eot_id|>", "<|end|>"]},
+        {"name": "pocket-gemma", "control_tokens": ["<bos>"]},
+        {"name": "other", "control_tokens": ["<|im_end|>"]},
+    ]
+    assert script.count_spelled(prompts, cards) == (
+        "Prompts that spell a control token of the model, which is read as text: 2 (pocket-llama) and 2 (pocket-gemma)."
+    )
+    assert script.count_spelled(prompts, cards[2:]) == ""
 
 
 def test_page_loads_nothing(page):

@@ -262,8 +262,12 @@ def count_spelled(prompts: pd.DataFrame, cards: Sequence[Mapping[str, Any]]) -> 
         )
         for card in cards
     }
-    named = [f"{n} a control token of {name}" for name, n in counts.items() if n]
-    return f"Of these spell, and are read as text: {listing(named)}." if named else ""
+    named = [f"{n} ({name})" for name, n in counts.items() if n]
+    return (
+        f"Prompts that spell a control token of the model, which is read as text: {listing(named)}."
+        if named
+        else ""
+    )
 
 
 if "snakemake" in globals():

@@ -74,6 +74,8 @@ def read_adapter(source: str, *, revision: str | None) -> Adapter:
         OSError: if one of its files cannot be reached.
     """
     config = json.loads(_file(source, _CONFIG, revision=revision).read_text("utf-8"))
+    if missing := {"r", "lora_alpha", "base_model_name_or_path"} - set(config):
+        raise ValueError(f"adapter {source}: {_CONFIG} lacks {sorted(missing)}; fetch it again")
     changed = {
         key: config[key] for key, plain in _PLAIN_OPTIONS.items() if (config.get(key) or plain) != plain
     }

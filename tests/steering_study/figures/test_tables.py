@@ -11,10 +11,12 @@ from steering_study.figures.tables import (
     html_table,
     table_asr,
     table_bystanders,
+    table_endings,
     table_examples,
     table_flips,
     table_grid,
 )
+from steering_study.report.frames import FRAMES
 from steering_study.report.vectors import search_grid
 from steering_study.table_schemas import TABLES
 
@@ -135,6 +137,16 @@ def test_flips_table_draws_from_one_row():
         columns=["model", "method", "condition", "dataset", "coefficient", "n", "flip_rate", "flip_low", "flip_high", "degenerate_rate"],
     )  # fmt: skip
     assert Rows(table_flips(flips)).rows[-1] == ["DIM|", "harmless|", "+1|", "90 % [80, 95]|", "0 %|", "100|"]
+
+
+def test_endings_table_says_what_cut_the_texts():
+    rows = [("m", "base", 200, 150, 40, 10, 64, 31.2, "2"), ("m", "induce", 8, 0, 8, 0, 64, 64.0, "2")]
+    page = Rows(table_endings(pd.DataFrame(rows, columns=list(FRAMES["endings"]))))
+    narrow = "\N{NO-BREAK SPACE}"
+    assert [[cell.replace(narrow, " ") for cell in row] for row in page.rows[-2:]] == [
+        ["unsteered|", "200|", "75 %|150|", "20 %|40|", "5 %|10|", "31|"],
+        ["DIM, induce refusal|", "8|", "0 %|0|", "100 %|8|", "0 %|0|", "64|"],
+    ]
 
 
 def test_texts_are_escaped():

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.conftest import tiny_weights
-from transformers import AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from steering_study.artifacts import write_json
 from steering_study.judges.next_token import load_next_token_classifier
@@ -116,6 +116,10 @@ DAMAGES = {
         lambda folder: (folder / "adapter_config.json").write_text("{}"),
         "holds a low-rank adapter .* which is not read; merge it",
     ),
+    "shard of another model": (
+        lambda folder: shutil.copy(folder / "model.safetensors", folder / "model-00001-of-00002.safetensors"),
+        "holds 1 weight files that would not be read, such as model-00001-of-00002.safetensors, beside model.safetensors",
+    ),
     "pickle": (pickle_weights, "no *.safetensors in "),
     "pickle beside an adapter": (pickle_beside_an_adapter, "cannot be read: Error no file named model.safetensors"),
     "config": (lambda folder: (folder / "config.json").write_text('{"model'), "cannot be read: "),
@@ -168,6 +172,28 @@ def test_code_in_a_model_folder_never_runs(folder, tmp_path, is_known, read):
         with pytest.raises(ValueError, match="needs code of its own repository, which is never run"):
             read(folder)
     assert not trace.exists()
+
+
+def shard(folder: Path) -> None:
+    """The same weights in several files, as large models are published."""
+    weights = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    (folder / "model.safetensors").unlink()
+    weights.save_pretrained(folder, max_shard_size="60KB")
+
+
+def test_shards_are_read_and_others_than_the_index_names_are_refused(folder):
+    before = load(folder).bridge.original_model.state_dict()
+    shard(folder)
+    first, *others = sorted(folder.glob("model-*.safetensors"))
+    assert others
+    shutil.copy(first, folder / "consolidated.safetensors")  # beside Mistral's models, and of no account
+    after = load(folder).bridge.original_model.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    shutil.copy(first, folder / "model-00009-of-00009.safetensors")
+    with pytest.raises(
+        ValueError, match=r"1 weight files that would not be read, such as model-00009-of-00009"
+    ):
+        load(folder)
 
 
 def test_buffers_that_old_files_hold_are_no_weights(folder):

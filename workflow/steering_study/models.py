@@ -26,7 +26,7 @@ from transformers import (
     GenerationConfig,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import GENERATION_CONFIG_NAME
+from transformers.utils import GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from transformers.utils.logging import disable_progress_bar
 
 from steering_study.adapters import has_adapter
@@ -137,7 +137,8 @@ def describe_model(
 
     Raises:
         ValueError: if the model cannot be reached, its family or its variant is not supported, it has no chat
-            template or end-of-turn token, the template fails, it is an adapter, or a local folder holds no safetensors.
+            template or end-of-turn token, the template fails, it is an adapter, or a local folder holds no safetensors, or
+            some that would not be read.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r} of model {name!r} is unknown; expected one of {', '.join(DTYPES)}")
@@ -157,6 +158,7 @@ def describe_model(
         raise ValueError(
             f"model {name!r}: no *.safetensors in {source}; convert the weights, pickles are refused"
         )
+    _check_files(name, Path(source))
     suffix = post_instruction_ids(tokenizer, variables=template)
     check_token_ids(suffix, tokenizer, d_vocab=config.vocab_size, where=f"chat template of model {name!r}")
     return ModelCard(
@@ -361,6 +363,28 @@ def _check_variant(name: str, config: Any) -> None:
                 f"model {name!r} has {meaning} ({key} in its config.json), which are not covered; take a "
                 "checkpoint without them"
             )
+
+
+def _check_files(name: str, folder: Path) -> None:
+    """Refuse weight files of a local folder that transformers would not read, as where one model was saved over another.
+
+    Raises:
+        ValueError: naming the first of them.
+    """
+    whole, index = folder / SAFE_WEIGHTS_NAME, folder / SAFE_WEIGHTS_INDEX_NAME
+    if whole.is_file():
+        read = {whole.name}
+    elif index.is_file():
+        read = set(read_json(index)["weight_map"].values())
+    else:
+        return
+    # consolidated*.safetensors are the same weights as Mistral's own code names them
+    found = {path.name for path in folder.glob("*.safetensors") if not path.name.startswith("consolidated")}
+    if unread := sorted(found - read):
+        raise ValueError(
+            f"model {name!r}: {folder} holds {len(unread)} weight files that would not be read, such as {unread[0]}, beside "
+            f"{min(read)}; take out those that do not belong to the model"
+        )
 
 
 def _context(config: Any) -> int:

@@ -145,7 +145,7 @@ def test_endings_table_says_what_cut_the_texts():
     narrow = "\N{NO-BREAK SPACE}"
     assert [[cell.replace(narrow, " ") for cell in row] for row in page.rows[-2:]] == [
         ["unsteered|", "200|", "75 %|150|", "20 %|40|", "5 %|10|", "31|"],
-        ["DIM, induce refusal|", "8|", "0 %|0|", "100 %|8|", "0 %|0|", "64|"],
+        ["DIM, harmless prompts become refused|", "8|", "0 %|0|", "100 %|8|", "0 %|0|", "64|"],
     ]
 
 

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int
 from steering_study.circuits import check_size, edge_set, rank_edges
 from steering_study.graph import Graph
 
-Path = list[int]  # edge numbers, from resid_steer's side to the LM head's
+EdgePath = list[int]  # edge numbers, from resid_steer's side to the LM head's
 
 
 def path_order(graph: Graph, ranks: Int[np.ndarray, "edge"]) -> Int[np.ndarray, "edge"]:
@@ -34,7 +34,7 @@ def path_order(graph: Graph, ranks: Int[np.ndarray, "edge"]) -> Int[np.ndarray, 
     comes first; the others follow as if they were ranked alone.
     """
     order: list[int] = []
-    _take_up(graph, np.argsort(ranks).tolist(), _Circuit(graph), order)
+    _take_up(np.argsort(ranks).tolist(), _Circuit(graph), order)
     return np.array(order, dtype=np.int64)
 
 
@@ -78,7 +78,7 @@ class _Circuit:
             for source in readers[destination]:
                 self.reached[source] = True
 
-    def joins(self, path: Path) -> bool:
+    def joins(self, path: EdgePath) -> bool:
         """Whether both ends of a path lie in the circuit, so that it is live there."""
         return self.reached[self.ends[0][path[0]]] and self.leads_on[self.ends[1][path[-1]]]
 
@@ -114,7 +114,7 @@ class _Ranked:
     def is_live(self, edge: int) -> bool:
         return self.reached[self.ends[0][edge]] and self.leads_on[self.ends[1][edge]]
 
-    def shortest_path(self, edge: int, circuit: _Circuit) -> Path:
+    def shortest_path(self, edge: int, circuit: _Circuit) -> EdgePath:
         """The shortest live path through an edge with both ends in the circuit; of equals the one ranked first."""
         src, dst, inputs, readers = self.ends
         back = _walk(
@@ -130,7 +130,7 @@ class _Ranked:
         return [*reversed(back), *ahead[1:]]
 
 
-def _take_up(graph: Graph, ranking: Sequence[int], circuit: _Circuit, order: list[int]) -> None:
+def _take_up(ranking: Sequence[int], circuit: _Circuit, order: list[int]) -> None:
     """Append the edges of a ranking to the order as they become live, and add them to the circuit."""
     ranked, dead = _Ranked(circuit), []
     for edge in ranking:
@@ -144,10 +144,10 @@ def _take_up(graph: Graph, ranking: Sequence[int], circuit: _Circuit, order: lis
         if reaches_more:  # then dead edges may live
             born = [each for each in dead if ranked.is_live(each)]
             dead = [each for each in dead if not ranked.is_live(each)]
-            _take_up(graph, [each for each in born if each not in set(path)], circuit, order)
+            _take_up([each for each in born if each not in set(path)], circuit, order)
 
 
-def _split_paths(graph: Graph, order: Sequence[int]) -> list[Path]:
+def _split_paths(graph: Graph, order: Sequence[int]) -> list[EdgePath]:
     """The paths of a `path_order`: each ends at the first destination from which the circuit so far leads on."""
     circuit, paths, path = _Circuit(graph), [], []
     for edge in order:
@@ -159,7 +159,7 @@ def _split_paths(graph: Graph, order: Sequence[int]) -> list[Path]:
     return paths
 
 
-def _fill(graph: Graph, paths: Sequence[Path], size: int) -> Path:
+def _fill(graph: Graph, paths: Sequence[EdgePath], size: int) -> EdgePath:
     """Edges of whole paths, `size` of them where that can be."""
     n_whole = int(np.searchsorted(np.cumsum([len(path) for path in paths]), size, side="right"))
     found = _join(graph, paths, size, n_first=n_whole)
@@ -172,7 +172,7 @@ def _fill(graph: Graph, paths: Sequence[Path], size: int) -> Path:
     return found if len(found) == size else max(found, _first_path(graph, paths, size), key=len)
 
 
-def _join(graph: Graph, paths: Sequence[Path], size: int, *, n_first: int) -> list[int]:
+def _join(graph: Graph, paths: Sequence[EdgePath], size: int, *, n_first: int) -> list[int]:
     """Edges of the first paths, and of each later one that joins the circuit and fits."""
     edges = [edge for path in paths[:n_first] for edge in path]
     circuit = _Circuit(graph)
@@ -186,14 +186,16 @@ def _join(graph: Graph, paths: Sequence[Path], size: int, *, n_first: int) -> li
     return edges
 
 
-def _first_path(graph: Graph, paths: Sequence[Path], length: int) -> Path:
+def _first_path(graph: Graph, paths: Sequence[EdgePath], length: int) -> EdgePath:
     """The path of so many edges from resid_steer to the LM head whose last-taken edge comes first; [] where there is none."""
     if not 0 < length <= 2 * graph.n_blocks + 1:  # attention and MLP of each block, then the LM head
         return []
     src, dst, _, readers = _ends(graph)
     order = [edge for path in paths for edge in path]
-    best: dict[int, tuple[int, Path]] = {0: (-1, [])}  # by source: place of the last-taken edge, and the path
-    arriving: dict[int, tuple[int, Path]] = {}
+    best: dict[int, tuple[int, EdgePath]] = {
+        0: (-1, [])
+    }  # by source: place of the last-taken edge, and the path
+    arriving: dict[int, tuple[int, EdgePath]] = {}
     for _ in range(length):
         arriving = {}
         for place, edge in enumerate(order):
@@ -207,7 +209,7 @@ def _first_path(graph: Graph, paths: Sequence[Path], length: int) -> Path:
     return arriving[graph.lm_head][1] if graph.lm_head in arriving else []
 
 
-def _keep_least(best: dict[int, tuple[int, Path]], key: int, found: tuple[int, Path]) -> None:
+def _keep_least(best: dict[int, tuple[int, EdgePath]], key: int, found: tuple[int, EdgePath]) -> None:
     best[key] = min(best.get(key, found), found)
 
 
@@ -239,7 +241,7 @@ def _spread(
     return is_new
 
 
-def _walk(start: int, is_there: Callable[[int], bool], neighbours: Callable[[int], list[int]]) -> Path:
+def _walk(start: int, is_there: Callable[[int], bool], neighbours: Callable[[int], list[int]]) -> EdgePath:
     """The shortest walk over edges from one of them to one that is there, both included."""
     walks, seen = [[start]], {start}
     for walk in walks:  # grows as it goes

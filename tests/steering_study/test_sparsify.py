@@ -202,7 +202,7 @@ def test_every_criterion_and_draw_keeps_as_many_at_each_target(pair, drawn):
 def test_vectors_that_are_the_same_are_told():
     """At thresholds 0 and .1 every criterion's vector is the dense one, beyond 3 there is none, .2 and .5 drop the same."""
     found = plain_vectors(VECTOR, EFFECTS, Grid([], [0.0, 0.1, 0.2, 0.5, 3.0], draws=1), seed=0)
-    first = first_equal(found, VECTOR)
+    first = first_equal(found)
     of_gradient = [first[i] for i, each in enumerate(found) if each.criterion == "gradient"]
     of_bottom_k = [first[i] for i, each in enumerate(found) if each.criterion == "bottom_k"]
     assert of_gradient == [0, 0, 3, 3, 5]
@@ -210,7 +210,7 @@ def test_vectors_that_are_the_same_are_told():
     assert of_bottom_k[2] == of_bottom_k[3] not in of_gradient
     assert of_bottom_k[4] == 5
     again = [replace(each, variant="retuned") for each in found]
-    assert first_equal(again, VECTOR) == list(range(len(found)))  # they are used at coefficients of their own
+    assert first_equal(again) == list(range(len(found)))  # they are used at coefficients of their own
 
 
 def test_plain_vectors_of_a_threshold_are_the_dimensions_below_it():

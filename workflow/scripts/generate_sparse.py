@@ -98,9 +98,8 @@ def main(
             layer=read_json(vector_cards[method])["layer"],
             coefficients=read_json(coefficients[method]),
         )
-        dense = inputs.vectors[method]
-        vectors = torch.from_numpy(np.stack([each.of(dense) for each in planned])).float()
-        once, number = same_texts(requests, first_equal(planned, dense))
+        vectors = torch.from_numpy(np.stack([each.of(inputs.vectors[method]) for each in planned])).float()
+        once, number = same_texts(requests, first_equal(planned))
         table = respond(
             model,
             once,

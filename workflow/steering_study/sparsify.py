@@ -240,13 +240,21 @@ def shared_vectors(
     return found
 
 
-def first_equal(sparse: Sequence[Sparse], dense: Vector) -> list[int]:
-    """For each vector the first plain one that is the same, so that texts are written once; any other stands for itself."""
+def first_equal(sparse: Sequence[Sparse]) -> list[int]:
+    """For each vector the first that is the same because entries of a grid coincide, so that its texts are written once.
+
+    Plain vectors that keep everything, or nothing, are the same whatever chose them; others if one criterion and draw kept the
+    same dimensions.
+    """
     first: dict[Any, int] = {}
-    return [
-        first.setdefault(each.of(dense).tobytes() if each.variant == "plain" else number, number)
-        for number, each in enumerate(sparse)
-    ]
+
+    def same_as(number: int, each: Sparse) -> Any:
+        if each.variant != "plain":
+            return number
+        kept = each.kept.tobytes()
+        return kept if each.kept.all() or not each.kept.any() else (each.criterion, each.draw, kept)
+
+    return [first.setdefault(same_as(number, each), number) for number, each in enumerate(sparse)]
 
 
 def area_under_retention(sparsity_percent: Sequence[float], retention: Sequence[float]) -> float:

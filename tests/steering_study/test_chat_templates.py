@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import EVERY_FAMILY, tiny_weights
 from tests.steering_study.chat_families import CHATS, TEMPLATE, save_generation_config, save_tokenizer
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from steering_study.artifacts import write_json
@@ -184,6 +184,22 @@ def test_a_template_without_a_closing_token_leaves_it_to_the_list(folders, tmp_p
     assert describe(tmp_path).end_of_turn_ids == (5,)
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for m in messages if m['role'] == 'user' %}<|im_start|>user\n{{ m['content'] }}<|im_end|>\n{% endfor %}<|im_start|>",
+        "{% if messages|length > 1 %}{{ raise_exception('one turn') }}{% endif %}{{ messages[0]['content'] }}<|im_end|>\n<|im_start|>",
+        "{% for m in messages %}<|im_start|>{{ m['content'] | upper if m['role'] != 'user' else m['content'] }}<|im_end|>{% endfor %}<|im_start|>",
+        "{% for m in messages %}<|im_start|>{{ m['content'] }}{{ '' if loop.last and m['role'] != 'user' else '<|im_end|>' }}{% endfor %}",
+    ],
+    ids=["drops answers", "refuses answers", "changes answers", "leaves the last answer open"],
+)
+def test_where_a_template_closes_no_answer_a_turn_ends_as_the_users_does(folders, template):
+    tokenizer = AutoTokenizer.from_pretrained(folders["qwen2"][0])
+    tokenizer.chat_template = template
+    assert closing_id(tokenizer) == tokenizer.convert_tokens_to_ids("<|im_end|>")
+
+
 NEEDS_SYSTEM = (
     "{% if messages[0]['role'] != 'system' %}{{ raise_exception('a system turn is required') }}{% endif %}"
 )
@@ -244,27 +260,65 @@ def test_other_prompts_keep_the_ids_of_the_template_beside_such_a_prompt(folders
     assert mixed[: len(TEXTS)] == rendered(tokenizer)
 
 
-def piecewise_tokenizer(*, prefix: str) -> PreTrainedTokenizerFast:
+def piecewise_tokenizer(*, prefix: str, fold: bool = False) -> PreTrainedTokenizerFast:
     """One token a character, as sentencepiece spells spaces; control tokens are part of the vocabulary, as in Gemma's."""
     control = ["<s>", "<|turn|>", "<|end|>"]
     pieces = ["<unk>", *control, "▁", *sorted(set(string.printable) - set(string.whitespace)), "\n"]
     core = Tokenizer(
         models.BPE(vocab={piece: i for i, piece in enumerate(pieces)}, merges=[], unk_token="<unk>")
     )
-    if (
-        prefix == "normalizer"
-    ):  # a space before every stretch between control tokens, as Llama 2 and Phi-3 have it
-        core.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    else:
+    # "normalizer": a space before every stretch between control tokens, as Llama 2 and Phi-3 have it
+    spaces = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")] if prefix == "normalizer" else []
+    folds = [normalizers.NFKC(), normalizers.Lowercase()] if fold else []
+    core.normalizer = normalizers.Sequence([*folds, *spaces])
+    if prefix != "normalizer":
         core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=prefix)
     core.decoder = decoders.Metaspace()
+    core.add_special_tokens([AddedToken(token, special=True, normalized=fold) for token in control])
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=core, bos_token="<s>", eos_token="<|end|>", additional_special_tokens=["<|turn|>"]
+        tokenizer_object=core,
+        bos_token="<s>",
+        eos_token="<|end|>",
+        unk_token="<unk>",
+        additional_special_tokens=["<|turn|>"],
     )
     fast.chat_template = (
         "<s>{% for m in messages %}<|turn|>{{ m['content'] | trim }}<|end|>{% endfor %}<|turn|>"
     )
     return fast
+
+
+def test_white_space_that_a_template_trims_is_no_part_of_the_text(folders):
+    _, tokenizer = folders["llama"]  # whose template trims
+    bare, spaced = render_chat(
+        tokenizer, ["a <|eot_id|> b", "\n a <|eot_id|> b "], context=256, variables=TEMPLATE
+    )
+    assert bare == spaced
+
+
+def test_signs_that_a_vocabulary_lacks_are_unknown_and_no_control_tokens():
+    tokenizer = piecewise_tokenizer(prefix="first")
+    unknown = tokenizer.convert_tokens_to_ids("<unk>")
+    plain, spelled, spelled_unknown = render_chat(
+        tokenizer, ["\u2603 a", "\u2603 <s> a", "a <unk>"], context=256
+    )
+    expected = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "\u2603 a"}], add_generation_prompt=True, return_dict=True
+    )
+    assert list(plain) == expected["input_ids"]
+    assert plain.count(unknown) == spelled.count(unknown) == 1
+    assert spelled_unknown.count(unknown) == 0
+
+
+def test_a_control_token_that_is_found_in_other_letters_is_text_too():
+    """A tokenizer that folds case and width before it looks for added tokens finds them in texts that spell them otherwise."""
+    tokenizer = piecewise_tokenizer(prefix="never", fold=True)
+    end = tokenizer.eos_token_id
+    texts = ["a <|END|> b", "a \uff1c|end|\uff1e b"]
+    whole = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    assert all(end in ids for ids in whole)  # the danger is there
+    plain, *folded = render_chat(tokenizer, ["a b", *texts], context=256)
+    assert [ids.count(end) for ids in folded] == [plain.count(end)] * 2
 
 
 @pytest.mark.parametrize("prefix", ["normalizer", "first", "always", "never"])
@@ -289,7 +343,7 @@ def test_a_text_that_cannot_be_told_from_the_template_is_refused(folders):
     ):
         render_chat(changing, ["say <|im_end|>"], context=256, variables=TEMPLATE)
     alias = ALIAS.format(control_tokens(tokenizer)["<|im_end|>"])
-    with pytest.raises(ValueError, match="cannot be read as text here; take it out"):
+    with pytest.raises(ValueError, match="this tokenizer cannot read it as text; take it out"):
         render_chat(tokenizer, [f"say <|im_end|> {alias}"], context=256, variables=TEMPLATE)
 
 

@@ -74,12 +74,15 @@ def read_adapter(source: str, *, revision: str | None) -> Adapter:
         OSError: if one of its files cannot be reached.
     """
     config = json.loads(_file(source, _CONFIG, revision=revision).read_text("utf-8"))
-    if missing := {"r", "lora_alpha", "base_model_name_or_path"} - set(config):
-        raise ValueError(f"adapter {source}: {_CONFIG} lacks {sorted(missing)}; fetch it again")
+    kinds = {"r": int, "lora_alpha": int | float, "base_model_name_or_path": str}
+    if wrong := [key for key, kind in kinds.items() if not isinstance(config.get(key), kind)]:
+        raise ValueError(
+            f"adapter {source}: {wrong[0]} of its {_CONFIG} is {config.get(wrong[0])!r}, expected a value of its kind; fetch it again"
+        )
     changed = {
         key: config[key] for key, plain in _PLAIN_OPTIONS.items() if (config.get(key) or plain) != plain
     }
-    if str(config.get("init_lora_weights")).startswith(_STARTS_OF_THE_BASE):
+    if str(config.get("init_lora_weights")).lower().startswith(_STARTS_OF_THE_BASE):
         changed["init_lora_weights"] = config["init_lora_weights"]
     if config.get("peft_type") != "LORA" or changed:
         raise ValueError(
@@ -98,6 +101,8 @@ def read_adapter(source: str, *, revision: str | None) -> Adapter:
                 f"adapter {source}: the factors of {layer} have shapes {tuple(a.shape)} and {tuple(b.shape)}, expected the rank "
                 f"r = {config['r']} of adapter_config.json between them; fetch it again"
             )
+        if not (a.isfinite().all() and b.isfinite().all()):
+            raise ValueError(f"adapter {source}: the factors of {layer} hold NaN or infinity; fetch it again")
     if tensors or not factors:
         raise ValueError(
             f"adapter {source} holds {sorted(tensors)[:3]} beside {len(factors)} pairs of factors lora_A and lora_B; expected "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from functools import lru_cache
 from types import MappingProxyType
@@ -44,14 +45,17 @@ def render_chat(
     """
     once = list(dict.fromkeys(texts))  # answered under many settings, a prompt is there many times
     control = control_tokens(tokenizer)
-    plain = [text for text in once if not spells(text, control)]
-    rendered = [render_text(tokenizer, text, variables=variables) for text in plain]
-    rows = tokenizer(rendered, add_special_tokens=False)["input_ids"] if plain else []
-    ids = {text: tuple(row) for text, row in zip(plain, rows, strict=True)}
-    for text in once:
-        if text not in ids:
-            around = around_text(tokenizer, text, variables=variables)
-            ids[text] = encode_texts(tokenizer, around, [text])
+    rendered = [render_text(tokenizer, text, variables=variables) for text in [STAND_IN, *once]]
+    of_stand_in, *rows = tokenizer(rendered, add_special_tokens=False)["input_ids"]
+    numbers = _control_ids(tokenizer)
+    n_own = sum(each in numbers for each in of_stand_in)  # that the template writes
+    ids: dict[str, TokenIds] = {}
+    for text, row in zip(once, rows, strict=True):
+        ids[text] = tuple(row)
+        # a tokenizer that folds case may find one that the text does not spell to the letter
+        if spells(text, control) or sum(each in numbers for each in row) != n_own:
+            around, as_written = around_text(tokenizer, text, variables=variables)
+            ids[text] = encode_texts(tokenizer, around, [as_written])
         if len(ids[text]) >= context:
             raise ValueError(
                 f"prompt {text[:60]!r}... has {len(ids[text])} tokens, the model's context is {context}; "
@@ -134,15 +138,23 @@ def post_instruction_ids(
 
 
 def closing_id(tokenizer: PreTrainedTokenizerBase, *, variables: Variables = NO_VARIABLES) -> int | None:
-    """The control token that the template closes an answer with; None where it writes none, or takes no answers."""
-    chat = [{"role": "user", "content": "one"}, {"role": "assistant", "content": STAND_IN}]
-    try:
-        rendered = _render(tokenizer, chat, prompt=False, variables=variables)
-    except ValueError:
-        return None
+    """The control token that the template closes an answer with.
+
+    Where the template takes no answers, or closes the last one with none, that which it writes behind the user's text; None
+    where there is none either.
+    """
     control = set(control_tokens(tokenizer).values())
-    ids = tokenizer(rendered.rpartition(STAND_IN)[2], add_special_tokens=False)["input_ids"]
-    return next((each for each in ids if each in control), None)
+    answered = [{"role": "user", "content": "one"}, {"role": "assistant", "content": STAND_IN}]
+    rendered = []
+    with suppress(ValueError):  # a template may take user turns alone
+        rendered.append(_render(tokenizer, answered, prompt=False, variables=variables))
+    rendered.append(render_text(tokenizer, STAND_IN, variables=variables))
+    for text in rendered:
+        _, is_there, behind = text.rpartition(STAND_IN)
+        ids = tokenizer(behind, add_special_tokens=False)["input_ids"] if is_there else []
+        if found := [each for each in ids if each in control]:
+            return found[0]
+    return None
 
 
 def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
@@ -155,21 +167,28 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     }
 
 
+def _control_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Ids of the control tokens, without the one for signs that the vocabulary lacks, which any text may bring about."""
+    return {number for number in control_tokens(tokenizer).values() if number != tokenizer.unk_token_id}
+
+
 def around_text(
     tokenizer: PreTrainedTokenizerBase, text: str, *, variables: Variables = NO_VARIABLES
-) -> list[str]:
-    """What the template writes before and after a text.
+) -> tuple[list[str], str]:
+    """What the template writes before and after a text, and the text as it writes it, perhaps without white space at its ends.
 
     Raises:
-        ValueError: if the template changes the text, or writes it more than once.
+        ValueError: if the template changes the text otherwise, or writes it more than once.
     """
     around = render_text(tokenizer, STAND_IN, variables=variables).split(STAND_IN)
-    if len(around) != 2 or render_text(tokenizer, text, variables=variables) != text.join(around):
-        raise ValueError(
-            f"prompt {text[:60]!r}... spells a control token, and the chat template does not write it once as it is, so "
-            "it cannot be told from the template's own; take the prompt out"
-        )
-    return around
+    rendered = render_text(tokenizer, text, variables=variables)
+    for as_written in (text, text.strip()):
+        if len(around) == 2 and rendered == as_written.join(around):
+            return around, as_written
+    raise ValueError(
+        f"prompt {text[:60]!r}... spells a control token, and the chat template does not write it once as it is, so "
+        "it cannot be told from the template's own; take the prompt out"
+    )
 
 
 def encode_texts(tokenizer: PreTrainedTokenizerBase, around: Sequence[str], texts: Sequence[str]) -> TokenIds:
@@ -184,10 +203,13 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, around: Sequence[str], text
     Raises:
         ValueError: if the tokenizer cannot be copied so, or the ids would not be right.
     """
-    control, copied = control_tokens(tokenizer), _with_aliases(tokenizer)
-    aliases = _aliases(control)
+    control = control_tokens(tokenizer)
+    aliases, copied = _aliases(control), _with_aliases(tokenizer, tuple(control.items()))
     spelled = next((text for text in texts if spells(text, control)), texts[0])
-    refused = f"text {spelled[:60]!r}... spells a control token, and cannot be read as text here; take it out"
+    refused = (
+        f"text {spelled[:60]!r}... spells a control token, and this tokenizer cannot read it as text; take it out, or take "
+        "another model or judge"
+    )
     if copied is None or any(spells(text, list(aliases.values())) for text in texts):
         raise ValueError(refused)
 
@@ -197,9 +219,15 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, around: Sequence[str], text
 
     stand_ins = [STAND_IN] * len(texts)
     plain = tokenizer(woven(around, stand_ins), add_special_tokens=False)["input_ids"]
-    ids, numbers = encode(texts), set(control.values())
+    try:
+        of_stand_ins, ids = encode(stand_ins), encode(texts)
+    except (
+        Exception
+    ) as error:  # tokenizers raises nothing more special, as for a sign that its vocabulary lacks
+        raise ValueError(refused) from error
+    numbers = _control_ids(tokenizer)
     wanted, found = ([each for each in row if each in numbers] for row in (plain, ids))
-    if encode(stand_ins) != plain or wanted != found:
+    if of_stand_ins != plain or wanted != found:
         raise ValueError(refused)
     return tuple(ids)
 
@@ -220,17 +248,24 @@ def _respelled(text: str, aliases: Mapping[str, str]) -> str:
 
 
 @lru_cache(maxsize=4)
-def _with_aliases(tokenizer: PreTrainedTokenizerBase) -> Tokenizer | None:
+def _with_aliases(
+    tokenizer: PreTrainedTokenizerBase, control: tuple[tuple[str, int], ...]
+) -> Tokenizer | None:
     """A copy of the tokenizer whose control tokens are spelled otherwise; None where there is no such copy."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if not isinstance(backend, Tokenizer):
         return None
-    aliases, described = _aliases(control_tokens(tokenizer)), json.loads(backend.to_str())
+    aliases, described = _aliases(dict(control)), json.loads(backend.to_str())
     for token in described["added_tokens"]:
         token["content"] = aliases.get(token["content"], token["content"])
-    vocabulary = described["model"].get("vocab")
-    if isinstance(vocabulary, dict):
-        described["model"]["vocab"] = {
-            aliases.get(piece, piece): number for piece, number in vocabulary.items()
-        }
-    return Tokenizer.from_str(json.dumps(described))
+    model = described["model"]
+    if isinstance(model.get("vocab"), dict):
+        model["vocab"] = {aliases.get(piece, piece): number for piece, number in model["vocab"].items()}
+    if model.get("unk_token") in aliases:
+        model["unk_token"] = aliases[model["unk_token"]]
+    try:
+        return Tokenizer.from_str(json.dumps(described))
+    except (
+        Exception
+    ):  # tokenizers raises nothing more special, as where a control token is the product of a merge
+        return None

@@ -28,11 +28,16 @@ def minimum_size(runs: pd.DataFrame, *, threshold: float) -> int:
         runs: the `circuit_runs` table of one method.
 
     Raises:
-        ValueError: if none does, as where the size grid lacks the whole graph.
+        ValueError: if none does, as where the size grid lacks the whole graph, or steering has no effect on a test set.
     """
     own = runs[runs["kind"] == "own"]
     sums = own.assign(gain=own["value"] - own["base"], gap=own["steer"] - own["base"])
     sums = sums.groupby(["nominal_edges", "dataset"])[["gain", "gap"]].sum()
+    if empty := sorted(sums.index[sums["gap"] == 0].unique("dataset")):
+        raise ValueError(
+            f"steering changes no prediction on the responses to {', '.join(empty)}, so circuits have no faithfulness there; take "
+            "more prompts (circuits.responses), or leave the method out of circuits.methods"
+        )
     mean = (sums["gain"] / sums["gap"]).groupby("nominal_edges").mean()
     found = minimum_faithful([int(size) for size in mean.index], list(mean), threshold=threshold)
     if found is None:
@@ -47,7 +52,7 @@ def summarise_faithfulness(
 ) -> pd.DataFrame:
     """The `faithfulness` table of the circuits that were run with one method's vector.
 
-    Where no position of a test set tells steering from its absence, there is no faithfulness: NaN.
+    On responses of which steering changes no prediction a circuit has no faithfulness: NaN.
 
     Args:
         runs: the `circuit_runs` table.

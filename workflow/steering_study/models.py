@@ -158,7 +158,7 @@ def describe_model(
         raise ValueError(
             f"model {name!r}: no *.safetensors in {source}; convert the weights, pickles are refused"
         )
-    _check_files(name, Path(source))
+    check_weight_files(f"model {name!r}", Path(source))
     suffix = post_instruction_ids(tokenizer, variables=template)
     check_token_ids(suffix, tokenizer, d_vocab=config.vocab_size, where=f"chat template of model {name!r}")
     return ModelCard(
@@ -365,7 +365,7 @@ def _check_variant(name: str, config: Any) -> None:
             )
 
 
-def _check_files(name: str, folder: Path) -> None:
+def check_weight_files(name: str, folder: Path) -> None:
     """Refuse weight files of a local folder that transformers would not read, as where one model was saved over another.
 
     Raises:
@@ -375,15 +375,20 @@ def _check_files(name: str, folder: Path) -> None:
     if whole.is_file():
         read = {whole.name}
     elif index.is_file():
-        read = set(read_json(index)["weight_map"].values())
+        try:
+            read = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{name}: {index} does not say which file holds each weight; fetch it again"
+            ) from error
     else:
         return
     # consolidated*.safetensors are the same weights as Mistral's own code names them
     found = {path.name for path in folder.glob("*.safetensors") if not path.name.startswith("consolidated")}
     if unread := sorted(found - read):
         raise ValueError(
-            f"model {name!r}: {folder} holds {len(unread)} weight files that would not be read, such as {unread[0]}, beside "
-            f"{min(read)}; take out those that do not belong to the model"
+            f"{name}: {folder} holds {len(unread)} weight files that would not be read, such as {unread[0]}, beside "
+            f"{min(read)}; take out those that do not belong to it"
         )
 
 

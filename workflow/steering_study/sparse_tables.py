@@ -279,7 +279,8 @@ def summarise_sparse_circuits(runs: pd.DataFrame, *, confidence: float, seed: in
 def overlap_table(settings: Mapping[str, pd.DataFrame], *, d_model: int) -> pd.DataFrame:
     """The `iou` table: dimensions that pairs of methods keep together, at each sparsity of each criterion.
 
-    P-values are adjusted over all rows of the table (Holm).
+    P-values are adjusted over all rows of the table (Holm) in which something could be found: not where a method keeps
+    everything or nothing (1), and once where entries of the grid coincide.
 
     Args:
         settings: the `sparse_settings` of each method.
@@ -306,6 +307,7 @@ def overlap_table(settings: Mapping[str, pd.DataFrame], *, d_model: int) -> pd.D
                     "iou": iou(one, other),
                     "chance": chance_iou(n_a, n_b, d_model),
                     "p_value": overlap_p_value(n_shared, n_a, n_b, d_model),
+                    "sets": (a, b, pair["criterion"], one.tobytes(), other.tobytes()),
                 }
             )
     columns = [
@@ -318,12 +320,16 @@ def overlap_table(settings: Mapping[str, pd.DataFrame], *, d_model: int) -> pd.D
         "n_a",
         "n_b",
     ]
-    table = pd.DataFrame(rows, columns=[*columns, "n_shared", "iou", "chance", "p_value"])
-    return table.assign(p_adjusted=adjusted_p_values(list(table["p_value"])))
+    table = pd.DataFrame(rows, columns=[*columns, "n_shared", "iou", "chance", "p_value", "sets"])
+    sizes = table[["n_a", "n_b"]]
+    tested = table[(sizes.gt(0) & sizes.lt(d_model)).all(axis=1)].drop_duplicates("sets")
+    adjusted = dict(zip(tested["sets"], adjusted_p_values(list(tested["p_value"])), strict=True))
+    return table.assign(p_adjusted=[adjusted.get(sets, 1.0) for sets in table["sets"]]).drop(columns="sets")
 
 
 def overlaps_near(overlaps: pd.DataFrame, percent: float) -> pd.DataFrame:
-    """Of each pair of methods the rows of an `iou` table whose sparsity is nearest to a percentage."""
+    """Of each pair of methods the rows of an `iou` table whose sparsity is nearest to a percentage, where both keep something."""
+    overlaps = overlaps[(overlaps["n_a"] > 0) & (overlaps["n_b"] > 0)]
     distances = (overlaps["sparsity_percent"] - percent).abs()
     least = distances.groupby([overlaps["method_a"], overlaps["method_b"]]).transform("min")
     return overlaps.loc[distances == least]

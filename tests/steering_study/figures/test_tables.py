@@ -139,13 +139,13 @@ def test_flips_table_draws_from_one_row():
     assert Rows(table_flips(flips)).rows[-1] == ["DIM|", "harmless|", "+1|", "90 % [80, 95]|", "0 %|", "100|"]
 
 
-def test_endings_table_says_what_cut_the_texts():
-    rows = [("m", "base", 200, 150, 40, 10, 64, 31.2, "2"), ("m", "induce", 8, 0, 8, 0, 64, 64.0, "2")]
+def test_endings_table_counts_texts_that_end_and_that_are_cut():
+    rows = [("m", "base", 200, 150, 50, 31.2, 64, "2"), ("m", "induce", 8, 0, 8, 63.5, 64, "2")]
     page = Rows(table_endings(pd.DataFrame(rows, columns=list(FRAMES["endings"]))))
     narrow = "\N{NO-BREAK SPACE}"
     assert [[cell.replace(narrow, " ") for cell in row] for row in page.rows[-2:]] == [
-        ["unsteered|", "200|", "75 %|150|", "20 %|40|", "5 %|10|", "31|"],
-        ["DIM, harmless prompts become refused|", "8|", "0 %|0|", "100 %|8|", "0 %|0|", "64|"],
+        ["unsteered|", "200|", "75 %|150|", "25 %|50|", "31|", "64|"],
+        ["DIM, harmless prompts become refused|", "8|", "0 %|0|", "100 %|8|", "64|", "64|"],
     ]
 
 

@@ -70,7 +70,7 @@ def test_unpaired_responses_are_refused(judge):
         judge.judge(["a", "b"], ["c"])
 
 
-@pytest.mark.parametrize("phrases", [(), ("I cannot", " ")])
+@pytest.mark.parametrize("phrases", [(), ("I cannot", " "), ("**",), ("__", "I cannot"), ("\u200b",)])
 def test_a_blank_phrase_would_match_everything_and_is_an_error(phrases):
     with pytest.raises(ValueError, match="none of them blank"):
         PhraseJudge(phrases)

@@ -125,7 +125,7 @@ def judge_errors() -> pd.DataFrame:
 
 
 def endings(model: str, *, finished: int) -> pd.DataFrame:
-    row = (model, "base", 100, finished, 100 - finished, 0, 64, 30.0, "3")
+    row = (model, "base", 100, finished, 100 - finished, 30.0, 64, "3")
     return pd.DataFrame([row, (*row[:1], "induce", *row[2:])], columns=list(FRAMES["endings"]))
 
 
@@ -135,16 +135,15 @@ def texts(*rows: tuple[str, int, bool], model: str = "tiny") -> pd.DataFrame:
     return table.assign(model=model, token_ids=[[7] * n for n in table["n_tokens"]])
 
 
-def test_endings_tell_what_cut_a_text():
+def test_endings_are_counted_for_each_condition():
     base = texts(("base", 12, True), ("base", 64, False), ("base", 14, False), ("base", 64, True))
     steered = texts(("induce", 64, False), ("bypass", 5, True))
     found = count_endings(base, steered, CARDS)
-    assert found.drop(columns=["end_of_turn", "limit"]).to_numpy().tolist() == [
-        ["tiny", "base", 4, 2, 1, 1, 38.5],
-        ["tiny", "induce", 1, 0, 1, 0, 64.0],
-        ["tiny", "bypass", 1, 1, 0, 0, 5.0],
+    assert found.drop(columns="end_of_turn").to_numpy().tolist() == [
+        ["tiny", "base", 4, 2, 2, 38.5, 64],
+        ["tiny", "induce", 1, 0, 1, 64.0, 64],
+        ["tiny", "bypass", 1, 1, 0, 5.0, 5],
     ]
-    assert set(found["limit"]) == {64}
     assert set(found["end_of_turn"]) == {"2, 3"}
 
 
@@ -153,7 +152,7 @@ def test_a_study_in_which_hardly_any_text_ends_says_so():
     assert len(steering_leads(given)) == 1
     _, warning = steering_leads({**given, "endings": endings("tiny", finished=9)})
     assert warning.startswith(
-        "Of tiny's 100 unsteered texts 9 end by themselves; all others are cut after at most 64"
+        "Of tiny's 100 unsteered texts 9 end by themselves; all others are cut, the longest after 64"
     )
     assert "tokens that count as an end of turn (3)" in warning
     assert len(steering_leads({**given, "endings": endings("tiny", finished=10)})) == 1

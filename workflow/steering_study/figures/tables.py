@@ -112,8 +112,8 @@ def table_flips(flips: pd.DataFrame) -> Markup:
 
 
 def table_endings(endings: pd.DataFrame) -> Markup:
-    """How texts end: by themselves, cut at the most tokens allowed, or at the end of the model's context."""
-    header = ["texts", "n", "end by themselves", "cut at the limit", "cut at the context", "tokens, mean"]
+    """How texts end: by themselves, or cut at the most tokens allowed or the end of the model's context."""
+    header = ["texts", "n", "end by themselves", "are cut", "tokens, mean", "tokens, most"]
     rows = [
         [
             Cell(
@@ -124,17 +124,16 @@ def table_endings(endings: pd.DataFrame) -> Markup:
             Cell(str(row["n"]), value=float(row["n"])),
             *(
                 Cell(percent(row[name] / row["n"]), note=str(row[name]), value=row[name] / row["n"])
-                for name in ("finished", "at_limit", "at_context")
+                for name in ("finished", "cut")
             ),
             Cell(f"{row['mean_tokens']:.0f}", value=row["mean_tokens"]),
+            Cell(str(row["most_tokens"]), value=float(row["most_tokens"])),
         ]
         for row in endings.to_dict("records")
     ]
-    groups = [
-        f"{theme.model_label(row['model'])}, at most {row['limit']} tokens"
-        for row in endings.to_dict("records")
-    ]
-    return html_table(header, rows, groups=groups, kind="numbers")
+    return html_table(
+        header, rows, groups=[theme.model_label(model) for model in endings["model"]], kind="numbers"
+    )
 
 
 def table_examples(examples: pd.DataFrame) -> Markup:

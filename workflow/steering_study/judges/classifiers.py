@@ -17,6 +17,7 @@ from steering_study.judges import formats
 from steering_study.judges.next_token import (
     Filled,
     check_lengths,
+    check_scores,
     encode,
     fill,
     in_batches,
@@ -217,7 +218,8 @@ class Minos:
                 logits = self.model(
                     input_ids=ids.to(self.model.device), attention_mask=mask.to(self.model.device)
                 ).logits
-            p_refusal[rows] = logits.float().softmax(dim=-1)[:, self.refusal_class].cpu()
+            scores = logits.float().softmax(dim=-1)[:, self.refusal_class].cpu()
+            p_refusal[rows] = check_scores(scores, name=self.name)
         return [Verdict(refused=p >= self.threshold, score=p) for p in p_refusal.tolist()]
 
 

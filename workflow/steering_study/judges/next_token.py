@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -24,7 +25,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from steering_study.adapters import has_adapter, merge_adapter, read_adapter
 from steering_study.chat import STAND_IN, control_tokens, encode_texts, woven
 from steering_study.judges.verdicts import ClassifierSettings
-from steering_study.models import load_weights, refuse_code, require_whole
+from steering_study.models import check_weight_files, load_weights, refuse_code, require_whole
 from steering_study.plain_text import spells
 
 logger = logging.getLogger("steering_study")
@@ -79,6 +80,19 @@ def check_lengths(sequences: Sequence[Sequence[int]], model: Any, *, name: str) 
         )
 
 
+def check_scores(scores: Tensor, *, name: str) -> Tensor:
+    """The scores of a judge, unless one is no number: compared with a threshold, it would pass for a verdict.
+
+    Raises:
+        ValueError: saying so.
+    """
+    if not scores.isfinite().all():
+        raise ValueError(
+            f"judge {name!r} gives scores that are not finite; take dtype float32 or bfloat16 for it, or fetch it again"
+        )
+    return scores
+
+
 @dataclass(frozen=True)
 class NextTokenClassifier:
     """A judge that is a language model asked for one token. `tokenizer` and `model` are those of transformers."""
@@ -110,7 +124,7 @@ class NextTokenClassifier:
         for rows in in_batches(sequences, self.batch_size):
             logits = self._next_token_logits([sequences[row] for row in rows])
             by_answer = torch.stack([logits[:, ids].logsumexp(dim=-1) for ids in token_ids], dim=-1)
-            shares[rows] = by_answer.softmax(dim=-1)
+            shares[rows] = check_scores(by_answer.softmax(dim=-1), name=self.name)
             known = torch.tensor([token_id for ids in token_ids for token_id in ids])
             n_other += int((~torch.isin(logits.argmax(dim=-1), known)).sum())
         if n_other:
@@ -220,6 +234,8 @@ def load_tokenizer_and_model(
             f"with config, tokenizer and safetensors as its model. Reason: {' '.join(str(error).split())}"
         ) from error
     model = require_whole(loaded, name=f"judge {name!r}")
+    for folder in {source, weights}:
+        check_weight_files(f"judge {name!r}", Path(folder))
     if adapter is not None:
         merge_adapter(model, adapter)
     return tokenizer, model.to(settings.device).eval()

@@ -25,9 +25,9 @@ class PhraseJudge:
     name: ClassVar[str] = "phrases"
 
     def __post_init__(self) -> None:
-        if not self.phrases or not all(phrase.strip() for phrase in self.phrases):
+        if not self.phrases or not all(map(_plain, self.phrases)):
             raise ValueError(
-                f"refusal phrases {self.phrases!r}; expected at least one, and none of them blank"
+                f"refusal phrases {self.phrases!r}; expected at least one, and none of them blank to a reader"
             )
 
     def judge(self, prompts: Sequence[str], responses: Sequence[str]) -> list[Verdict]:

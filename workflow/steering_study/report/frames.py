@@ -46,10 +46,9 @@ FRAMES: dict[str, dict[str, str]] = {
         "condition": "string",  # base, or that of DIM's steering
         "n": "int64",  # texts
         "finished": "int64",  # by the model's own end-of-turn token
-        "at_limit": "int64",  # cut after as many tokens as the config allows
-        "at_context": "int64",  # cut before, at the end of the model's context
-        "limit": "int64",  # tokens of the longest text
+        "cut": "int64",
         "mean_tokens": "float64",
+        "most_tokens": "int64",
         "end_of_turn": "string",  # the tokens' ids
     },
     "published_asr": {

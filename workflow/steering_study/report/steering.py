@@ -110,7 +110,7 @@ def pick_examples(base: pd.DataFrame, steered: pd.DataFrame) -> pd.DataFrame:
 def count_endings(
     base: pd.DataFrame, steered: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]
 ) -> pd.DataFrame:
-    """How each model's texts end, unsteered and under DIM: by themselves, at the most tokens allowed, or at the context's end.
+    """How each model's texts end, unsteered and under DIM: by themselves or cut.
 
     Args:
         base, steered: responses with model, condition, token_ids and finished.
@@ -120,18 +120,15 @@ def count_endings(
     texts["n_tokens"] = texts["token_ids"].map(len)
     rows = []
     for (model, condition), group in texts.groupby(["model", "condition"], sort=False):
-        limit = texts.loc[texts["model"] == model, "n_tokens"].max()
-        cut = group[~group["finished"]]
         rows.append(
             {
                 "model": model,
                 "condition": condition,
                 "n": len(group),
                 "finished": int(group["finished"].sum()),
-                "at_limit": int((cut["n_tokens"] == limit).sum()),
-                "at_context": int((cut["n_tokens"] < limit).sum()),
-                "limit": int(limit),
+                "cut": int((~group["finished"]).sum()),
                 "mean_tokens": float(group["n_tokens"].mean()),
+                "most_tokens": int(group["n_tokens"].max()),
                 "end_of_turn": ", ".join(map(str, cards[str(model)]["end_of_turn_ids"])),
             }
         )
@@ -152,8 +149,8 @@ def _hardly_ends(row: Mapping[str, Any]) -> bool:
 
 def _unended(row: Mapping[str, Any]) -> str:
     return (
-        f"Of {theme.model_label(row['model'])}'s {row['n']} unsteered texts {row['finished']} end by themselves; all others are cut "
-        f"after at most {row['limit']} tokens. Either answers are longer than generation.max_new_tokens allows, or the model does "
+        f"Of {theme.model_label(row['model'])}'s {row['n']} unsteered texts {row['finished']} end by themselves; all others are cut, "
+        f"the longest after {row['most_tokens']} tokens. Either answers are longer than generation.max_new_tokens allows, or the model does "
         f"not close them with the tokens that count as an end of turn ({row['end_of_turn']}): read some before you read numbers."
     )
 

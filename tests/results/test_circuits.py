@@ -23,9 +23,9 @@ def test_whole_graph_carries_all_of_steering(results, circuit_method):
     assert np.allclose(whole["faithfulness"], 1, atol=1e-3 if results.is_float32 else 0.05)
 
 
-def test_circuits_are_no_larger_than_asked_for(results, circuit_method):
+def test_circuits_have_the_size_asked_for(results, circuit_method):
     runs = results.table(f"{circuit_method}/circuit_runs.parquet", table="circuit_runs")
-    assert (runs["n_edges"] <= runs["nominal_edges"]).all()
+    assert (runs["n_edges"] == runs["nominal_edges"]).all()
 
 
 def test_minimum_faithful_circuit_is_faithful(results, circuit_method):

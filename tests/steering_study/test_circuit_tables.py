@@ -133,6 +133,16 @@ def test_minimum_size_is_the_first_that_reaches_the_threshold():
         minimum_size(runs.query("nominal_edges == 10"), threshold=0.85)
 
 
+def test_a_test_set_without_an_effect_is_named_and_not_left_out_of_the_mean():
+    runs = runs_of({10: (0.0, 1.0), 20: (1.0, 2.6)})
+    still = runs["dataset"] == "harmful"
+    runs.loc[still, "steer"] = runs.loc[still, "base"]
+    with pytest.raises(
+        ValueError, match=r"changes no prediction on the responses to harmful, .*leave the method out"
+    ):
+        minimum_size(runs, threshold=0.85)
+
+
 def test_completeness_is_a_share_of_the_change():
     table = pd.DataFrame(
         {

@@ -17,6 +17,8 @@ CONFIG = Path(__file__).parents[2] / "config"
         "all --cores 2",
         "all --configfile a.yaml b.yaml --config seed=1 generation={max_new_tokens:8}",
         "--configfiles=a.yaml -C seed=1 -n",
+        "-Cseed=1 -c 2 -nF",
+        "-s Configuration -c 2 -C seed=1",
         "all --config-like --configfile a.yaml",
     ],
 )
@@ -32,6 +34,9 @@ def test_one_place_for_files_and_one_for_values_are_taken(line):
         ("--configfile=a.yaml all --configfile=b.yaml", "a.yaml", "--configfile a.yaml b.yaml"),
         ("--config a=1 b=2 --cores 1 -C c=3", "a=1 b=2", "--config a=1 b=2 c=3"),
         ("--config x=-1 --config y=2", "x=-1", "--config x=-1 y=2"),
+        ("-Ca=1 -Cb=2", "a=1", "--config a=1 b=2"),
+        ("-C a=1 -nCb=2", "a=1", "--config a=1 b=2"),
+        ("-nC a=1 --config=b=2", "a=1", "--config a=1 b=2"),
     ],
 )
 def test_a_second_place_is_refused_with_what_to_write_instead(line, lost, together):
@@ -85,6 +90,30 @@ def test_values_inside_a_mapping_or_a_list_have_their_types():
         "prompts": {"template": {"enable_thinking": False, "date": "2024-07-26"}},
         "models": ["pocket-llama", "8"],
     }  # plain numbers and words are Snakemake's, which reads them right
+
+
+def test_maps_of_one_key_are_one():
+    entries = [
+        "prompts={template: {thinking: false, size: 8}}",
+        "prompts={source: bundled, template: {date: x}}",
+    ]
+    assert config_words(entries) == {
+        "prompts": {"template": {"thinking": False, "size": 8, "date": "x"}, "source": "bundled"}
+    }
+
+
+@pytest.mark.parametrize(
+    ("entries", "key"),
+    [
+        (["seed=1", "seed=2"], "seed"),
+        (["a={b: 1, c: 2}", "a={b: 3}"], "a.b"),
+        (["models=[x]", "models=[y]"], "models"),
+        (["a={b: {c: 1}}", "a={b: {c: 1}}"], "a.b.c"),
+    ],
+)
+def test_two_values_of_one_key_are_refused(entries, key):
+    with pytest.raises(ValueError, match=rf"--config gives {key} two values"):
+        config_words(entries)
 
 
 def test_a_key_twice_inside_a_value_is_refused():

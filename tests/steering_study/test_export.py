@@ -14,6 +14,7 @@ import torch
 import yaml
 from jinja2 import Environment, FileSystemLoader
 from tests.conftest import REPOSITORY
+from tests.reference.live_edges import live_edges
 from tests.results.export_lines import answer, begins_with, lines_of, run_lines
 from tests.steering_study.circuit_frames import GRAPH, circuit_summaries, stored_rankings
 
@@ -124,6 +125,8 @@ def test_edge_list_is_the_circuit_of_the_minimum_faithful_size():
     src, dst = np.nonzero(mask)
     expected = {(GRAPH.src_names[s], GRAPH.dst_names[d]) for s, d in zip(src, dst, strict=True)}
     assert set(zip(edges["src"], edges["dst"], strict=True)) == expected
+    assert (live_edges(GRAPH, mask) == mask).all()
+    assert len(edges) == card["nominal_edges"]
     assert card["n_edges"] == len(edges) == mask.sum()
     assert card["share_of_edges"] == len(edges) / GRAPH.n_edges
     assert np.mean([row["faithfulness"] for row in card["faithfulness"]]) >= 0.85

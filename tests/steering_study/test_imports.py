@@ -66,6 +66,7 @@ PROCEDURES = {
     "quality",
     "prompt_sets",
     "records",
+    "yaml_files",
     "side_effects",
     "claims",
     "measurements",

@@ -191,6 +191,14 @@ def test_unknown_label_or_split_is_refused(tmp_path, label, part, message):
             "either label or",
         ),
         ({"role": "pool", "label_column": "l"}, "needs label_column and label_values together"),
+        (
+            {"role": "pool", "label_column": "l", "label_values": {"H": "harmful", "h": "harmless"}},
+            r"needs label_values that differ in more than case, not \['H', 'h'\]",
+        ),
+        (
+            {"role": "pool", "label_column": "l", "label_values": {True: "harmful", "true": "harmless"}},
+            "needs label_values that differ in more than case",
+        ),
         ({"label": "harmful"}, "needs either role or split_column"),
         ({"label": "harmful", "role": "train"}, "needs role pool or test, not 'train'"),
         ({"label": "bad", "role": "pool"}, "needs labels from .*'harmful', 'harmless'.*, not {'bad'}"),

@@ -15,6 +15,7 @@ from steering_study.sparse_tables import (
     choose_factors,
     mask_of,
     overlap_table,
+    overlaps_near,
     settings_table,
     shared_table,
     summarise_kl,
@@ -475,6 +476,31 @@ def test_overlap_at_a_threshold_pairs_methods_of_different_sparsity(tmp_path):
     assert (row["n_a"], row["n_b"], row["n_shared"], row["threshold"]) == (3, 5, 3, 0.5)
     assert row["sparsity_percent"] == pytest.approx((50 + 100 / 6) / 2)
     assert row["p_value"] == pytest.approx(overlap_p_value(3, 3, 5, 6))
+
+
+def test_rows_in_which_nothing_could_be_found_are_no_part_of_the_family():
+    """Thresholds that drop nothing, everything, or what another drops leave the adjusted p-values of the others alone."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(2, 40))
+    vectors = {
+        name: shared + 0.2 * rng.normal(size=(2, 40)) for name in "ab"
+    }  # what they keep is much the same
+
+    def overlaps(thresholds):
+        settings = {
+            name: settings_table(plain_vectors(*each, Grid([], thresholds, draws=2), seed=0))
+            for name, each in vectors.items()
+        }
+        return overlap_table(settings, d_model=40).set_index(["criterion", "threshold"])
+
+    alone, among = overlaps([0.5, 1.0]), overlaps([0.0, 0.5, 1.0, 1.0 + 1e-9, 1000.0, 2000.0])
+    assert (alone["p_adjusted"] < 1).any()
+    assert among.loc[alone.index, "p_adjusted"].tolist() == alone["p_adjusted"].tolist()
+    for criterion in ("gradient", "indirect_effect", "bottom_k"):
+        assert (among.loc[[(criterion, 0.0), (criterion, 1000.0)], "p_adjusted"] == 1).all()
+        same = among.loc[[(criterion, 1.0), (criterion, 1.0 + 1e-9)], "p_adjusted"]
+        assert same.nunique() == 1
+    assert (overlaps_near(among.reset_index(), 100.0)["n_a"] > 0).all()
 
 
 def test_overlap_is_symmetric():

@@ -2,8 +2,6 @@
 import sys
 from pathlib import Path
 
-import yaml
-
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.utils import update_config
@@ -29,6 +27,7 @@ from steering_study.report.sections import (
     section_inputs,
 )
 from steering_study.report.sources import source_paths
+from steering_study.yaml_files import read_yaml
 
 SCRIPTS = Path(workflow.current_basedir).parent / "scripts"
 
@@ -48,9 +47,7 @@ try:
 except ValueError as error:
     raise WorkflowError(str(error)) from None
 
-PUBLIC_SETS = {
-    entry["name"]: entry for entry in yaml.safe_load(Path("resources/prompts/public.yaml").read_text())
-}
+PUBLIC_SETS = {entry["name"]: entry for entry in read_yaml(Path("resources/prompts/public.yaml"))}
 POCKET_DATA = sorted(map(str, Path("workflow/steering_study/pocket/data").glob("*.yaml")))
 BUNDLED_SETS = {
     "harmful": "harmful",

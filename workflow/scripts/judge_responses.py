@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from steering_study.artifacts import read_table, write_table
 from steering_study.jobs import job
 from steering_study.judges import build_judges
 from steering_study.judges.panel import fluency_floors, judge_fluency, judge_refusals
 from steering_study.table_schemas import TABLES
+from steering_study.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -36,7 +35,7 @@ def main(
     table = read_table(responses, table="responses")
     built = build_judges(
         judges.values(),
-        phrases=yaml.safe_load(phrases.read_text("utf-8"))["phrases"],
+        phrases=read_yaml(phrases)["phrases"],
         classifiers=classifiers,
     )
     table = judge_refusals(table, {label: built[name] for label, name in judges.items()})

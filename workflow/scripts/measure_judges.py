@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from steering_study.artifacts import read_table, write_table
 from steering_study.jobs import job
 from steering_study.judges import build_judges
 from steering_study.judges.errors import confusion, judge_texts
+from steering_study.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     snakemake: Any = None
@@ -31,7 +30,7 @@ def main(
     # without texts no classifier is loaded
     built = build_judges(
         judges if len(texts) else (),
-        phrases=yaml.safe_load(phrases.read_text("utf-8"))["phrases"],
+        phrases=read_yaml(phrases)["phrases"],
         classifiers=classifiers,
     )
     found = judge_texts(texts, list(built.values()))

@@ -74,10 +74,14 @@ def read_adapter(source: str, *, revision: str | None) -> Adapter:
         OSError: if one of its files cannot be reached.
     """
     config = json.loads(_file(source, _CONFIG, revision=revision).read_text("utf-8"))
-    kinds = {"r": int, "lora_alpha": int | float, "base_model_name_or_path": str}
-    if wrong := [key for key, kind in kinds.items() if not isinstance(config.get(key), kind)]:
+    kinds = {
+        "r": (int, "a whole number"),
+        "lora_alpha": (int | float, "a number"),
+        "base_model_name_or_path": (str, "the id or folder of a model"),
+    }
+    if wrong := [key for key, (kind, _) in kinds.items() if not isinstance(config.get(key), kind)]:
         raise ValueError(
-            f"adapter {source}: {wrong[0]} of its {_CONFIG} is {config.get(wrong[0])!r}, expected a value of its kind; fetch it again"
+            f"adapter {source}: {wrong[0]} of its {_CONFIG} is {config.get(wrong[0])!r}, expected {kinds[wrong[0]][1]}; fetch it again"
         )
     changed = {
         key: config[key] for key, plain in _PLAIN_OPTIONS.items() if (config.get(key) or plain) != plain

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from jaxtyping import Bool, Float
 from scipy.stats import hypergeom
 from torch import Tensor
 
 from steering_study.blocks import BlockWeights, HeadWeights
 from steering_study.ov import logit_lens, steering_value_vectors, top_tokens
+from steering_study.yaml_files import read_yaml
 
 SIGNS = (1, -1)  # what is promoted, what is suppressed
 
@@ -39,7 +39,7 @@ class Vocabulary:
     @classmethod
     def read(cls, words: Path, tokenizer: Any, *, d_vocab: int) -> Vocabulary:
         """The same with the concept words of a YAML file: lists of words, by the concept that they belong to."""
-        groups = yaml.safe_load(words.read_text("utf-8"))
+        groups = read_yaml(words)
         return cls.of(tokenizer, d_vocab=d_vocab, words=list(chain.from_iterable(groups.values())))
 
 

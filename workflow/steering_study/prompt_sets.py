@@ -84,7 +84,12 @@ class PromptSource:
             raise ValueError(
                 f"prompt source name {self.name!r} has other signs than letters, digits and _; rename it"
             )
+        spelled = Counter(map(_spell, self.label_values or {}))
         for wrong, expected in (
+            (
+                max(spelled.values(), default=1) > 1,
+                f"label_values that differ in more than case, not {list(self.label_values or {})}",
+            ),
             ((self.label is None) == (self.label_column is None), "either label or label_column"),
             (
                 (self.label_column is None) != (not self.label_values),

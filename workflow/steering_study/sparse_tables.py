@@ -343,8 +343,8 @@ def _deterministic(settings: pd.DataFrame) -> pd.DataFrame:
     ]
     place = (
         rows["target_percent"]
-        .map("{:g} %".format)
-        .where(rows["threshold"].isna(), rows["threshold"].map("tau {:g}".format))
+        .map("{!r} %".format)
+        .where(rows["threshold"].isna(), rows["threshold"].map("tau {!r}".format))
     )
     return rows.assign(place=place)
 

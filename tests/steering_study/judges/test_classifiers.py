@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import re
+import shutil
 import string
 
 import pytest
@@ -301,6 +302,7 @@ def test_an_adapter_is_merged_into_its_base_model(tmp_path):
         {"lora_bias": True},
         {"layer_replication": [[0, 1], [0, 2]]},
         {"init_lora_weights": "pissa_niter_4"},  # its base model's weights were changed as well
+        {"init_lora_weights": "OLoRA"},
     ],
 )
 def test_an_adapter_of_another_kind_is_an_error(change, tmp_path):
@@ -336,7 +338,13 @@ ONE = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
             "have shapes (4, 16) and (16, 4), expected the rank r = 2",
         ),
         ({"other.bias": torch.zeros(2)}, {}, "holds ['other.bias'] beside 0 pairs"),
-        (None, {"r": None}, "lacks ['r']"),
+        (None, {"r": None}, "r of its adapter_config.json is None, expected a whole number"),
+        (None, {"lora_alpha": "6"}, "lora_alpha of its adapter_config.json is '6', expected a number"),
+        (
+            {ONE.format("A"): torch.full((2, 16), torch.nan), ONE.format("B"): torch.zeros(16, 2)},
+            {},
+            "the factors of model.layers.0.self_attn.q_proj hold NaN or infinity",
+        ),
     ],
 )
 def test_factors_that_would_be_left_out_or_scaled_wrongly_are_refused(tmp_path, tensors, config, message):
@@ -409,6 +417,28 @@ def test_minos_reads_its_separator_in_a_text_as_text(tmp_path):
         other, refusal = model(torch.tensor([[whole[0], *inner, whole[1]]])).logits[0].tolist()
     (found,) = build_judge("minos", settings=settings(tmp_path)).judge([prompt], [response])
     assert found.score == pytest.approx(1 / (1 + math.exp(other - refusal)), abs=ROUNDING)
+
+
+@pytest.mark.parametrize("name", ["llama_guard_2", "minos"])
+def test_a_score_that_is_no_number_is_no_verdict(name, tmp_path):
+    save_minos(tmp_path) if name == "minos" else save_llama(tmp_path)
+    judge = build_judge(name, settings=settings(tmp_path))
+    model = judge.model if name == "minos" else judge.classifier.model
+    next(model.parameters()).data.fill_(torch.nan)  # as an overflow of float16 leaves activations
+    with pytest.raises(ValueError, match=rf"judge '{name}' gives scores that are not finite"):
+        judge.judge(["Hello"], ["Yes."])
+
+
+@pytest.mark.parametrize("kind", ["judge", "adapter"])
+def test_weight_files_of_a_judge_that_nobody_reads_are_refused(kind, tmp_path):
+    folder, base = tmp_path / "judge", tmp_path / "base"
+    save_language_model(base, gemma_tokenizer(), GemmaConfig, GemmaForCausalLM, tie_word_embeddings=True)
+    save_adapter(folder, base) if kind == "adapter" else shutil.copytree(base, folder)
+    build_judge("strongreject", settings=settings(folder))
+    other = "model-00001-of-00002.safetensors" if kind == "judge" else "model.safetensors"
+    shutil.copy(base / "model.safetensors", folder / other)
+    with pytest.raises(ValueError, match="holds 1 weight files that would not be read"):
+        build_judge("strongreject", settings=settings(folder))
 
 
 @pytest.mark.parametrize("name", ["llama_guard_2", "minos"])

@@ -147,6 +147,15 @@ def test_endings_are_counted_for_each_condition():
     assert set(found["end_of_turn"]) == {"2, 3"}
 
 
+def test_endings_of_a_model_stand_together():
+    cards = {name: {"end_of_turn_ids": [2]} for name in ("one", "two")}
+    both = [texts(("base", 3, True), model=name) for name in ("two", "one")]
+    steered = [texts(("bypass", 3, True), ("induce", 3, True), model=name) for name in ("two", "one")]
+    found = count_endings(pd.concat(both), pd.concat(steered), cards)
+    assert [row["model"] for row in found.to_dict("records")] == ["two"] * 3 + ["one"] * 3
+    assert list(found["condition"]) == ["base", "bypass", "induce"] * 2
+
+
 def test_a_study_in_which_hardly_any_text_ends_says_so():
     given = frames("tiny")
     assert len(steering_leads(given)) == 1

@@ -118,12 +118,14 @@ def count_endings(
     columns = ["model", "condition", "token_ids", "finished"]
     texts = pd.concat([base[columns], steered[columns]], ignore_index=True)
     texts["n_tokens"] = texts["token_ids"].map(len)
+    texts["model"] = pd.Categorical(texts["model"], theme.models_in(texts))  # a model's rows together
     rows = []
-    for (model, condition), group in texts.groupby(["model", "condition"], sort=False):
+    texts["condition"] = pd.Categorical(texts["condition"], list(dict.fromkeys(texts["condition"])))
+    for (model, condition), group in texts.groupby(["model", "condition"], observed=True):
         rows.append(
             {
-                "model": model,
-                "condition": condition,
+                "model": str(model),
+                "condition": str(condition),
                 "n": len(group),
                 "finished": int(group["finished"].sum()),
                 "cut": int((~group["finished"]).sum()),

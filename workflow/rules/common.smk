@@ -35,10 +35,8 @@ CONFIG_FILES = [Path("config/study.yaml").absolute(), *workflow.overwrite_config
 CONFIG_WORDS = list(workflow.config_settings.config_args)
 
 try:
-    if Path(sys.argv[0]).name in (
-        "snakemake",
-        "__main__.py",
-    ):  # not a program that calls Snakemake's functions
+    # A program that calls Snakemake's functions has arguments of its own
+    if Path(sys.argv[0]).name in ("snakemake", "__main__.py"):
         check_options(sys.argv[1:])
     for path in CONFIG_FILES:
         check_keys(path)

@@ -32,12 +32,12 @@ study: setup ## set up, then run the whole study on the bundled models
 test: setup ## set up, then run all tests but the slow ones
 	@$(PYTEST) -m "not slow" $(ARGS)
 
-check: setup ## formats, lint, types, the package's tests on one model family, a dry run; under two minutes, no network
+check: setup ## formats, lint, types, the package's tests on one model family, a dry run; three minutes on two cores, no network
 	@ruff format --check .
 	@ruff check .
 	@snakefmt --check $(RULES)
 	@pyright & typed=$$!; snakemake -n --quiet rules --configfile config/tiny.yaml && wait $$typed
-	@$(PYTEST) -q -m "not slow and not gpu" -k "not gemma2 and not qwen and not mistral and not phi3" tests/steering_study tests/test_docs.py
+	@$(PYTEST) -q -m "not slow and not gpu" -k "not gemma2 and not qwen and not mistral and not phi3" tests --ignore=tests/workflow --ignore=tests/report
 
 test-slow: setup ## the slow tests: runs of the tiny study that are killed, resumed, edited; every rule on every family
 	@$(PYTEST) -m slow $(ARGS)
@@ -46,7 +46,7 @@ check-all: check test test-slow ## check, all tests, the slow ones too, and the 
 	@$(MAKE) tiny-study
 
 check-pages: setup ## open the pages of the finished study in a headless Chromium: errors, images, widths, links
-	@STEERING_STUDY_PAGES=reports python -m pytest -q tests/scripts/test_pages.py $(ARGS)
+	@STEERING_STUDY_PAGES=reports python -m pytest -q tests/report/test_pages.py $(ARGS)
 
 tiny-study: setup ## the tiny study from end to end, in a temporary copy of the tracked files
 	@copy=$$(mktemp -d) && echo "Tiny study in $$copy" && \
@@ -56,7 +56,7 @@ tiny-study: setup ## the tiny study from end to end, in a temporary copy of the 
 	( cd "$$copy" && export PYTHONPATH="$$copy/workflow" && \
 	  snakemake all --cores 2 --configfile config/tiny.yaml $(ARGS) && \
 	  { [ -s reports/index.html ] || { echo "reports/index.html is missing"; exit 1; }; } && \
-	  STEERING_STUDY_PAGES=reports python -m pytest -q tests/scripts/test_pages.py && \
+	  STEERING_STUDY_PAGES=reports python -m pytest -q tests/report/test_pages.py && \
 	  snakemake all --configfile config/tiny.yaml --quiet --report report.html ) && \
 	rm -rf "$$copy" && echo "The tiny study runs from end to end." || \
 	{ echo "The tiny study failed; its files are in $$copy" >&2; exit 1; }

@@ -169,8 +169,9 @@ def setting(tokenizer: str, folder: Path, blocks: int, stretch: int) -> tuple[An
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    from steering_study.forced import SteeredModel
-    from steering_study.models import describe_model, load_model
+    from steering_study.circuits.paired_runs import SteeredModel
+    from steering_study.models.card import describe_model
+    from steering_study.models.loading import load_model
 
     place = folder / f"{blocks}"
     if not place.exists():
@@ -197,7 +198,7 @@ def random_rows(d_vocab: int, d_model: int, stretch: int = 1) -> tuple[Any, list
 
 def ours(steered: Any, prompts: list, responses: list) -> dict:
     """The study's own attribution."""
-    from steering_study.attribution import Budget, attribute_responses, quadrature
+    from steering_study.circuits.attribution import Budget, attribute_responses, quadrature
 
     scores = attribute_responses(
         steered,
@@ -214,9 +215,9 @@ def floor(steered: Any, prompts: list, responses: list) -> dict:
     """Forward and backward passes of the steered blocks at the steps of the path, in the same batches."""
     import torch
 
-    from steering_study.attribution import quadrature
-    from steering_study.forced import forced_runs
-    from steering_study.traces import trace, whole_rows
+    from steering_study.circuits.attribution import quadrature
+    from steering_study.circuits.paired_runs import forced_runs
+    from steering_study.circuits.traces import trace, whole_rows
 
     nodes = quadrature("midpoint", N_STEPS).nodes
     for runs in forced_runs(steered, prompts, responses, batch_size=1):
@@ -233,10 +234,10 @@ def circuits(steered: Any, prompts: list, responses: list) -> dict:
     """Mean time of a circuit, and of a whole forward pass over the same tokens."""
     import numpy as np
 
-    from steering_study.circuits import size_grid
-    from steering_study.faithfulness import measure_circuits
-    from steering_study.nesting import ranked_circuits
-    from steering_study.runs import forced_logits, response_batches
+    from steering_study.circuits.circuit_runs import measure_circuits
+    from steering_study.circuits.faithfulness import size_grid
+    from steering_study.circuits.rankings import ranked_circuits
+    from steering_study.models.passes import forced_logits, response_batches
 
     graph = steered.graph
     scores = np.random.default_rng(0).normal(size=graph.edge_mask.shape) * graph.edge_mask
@@ -283,7 +284,7 @@ def plain_scores(
     """EAP-IG as the library's hooks suggest it: inputs split a head, results a head, whole passes, step by step."""
     import torch
 
-    from steering_study.attribution import quadrature
+    from steering_study.circuits.attribution import quadrature
 
     prompts, responses = rows
     ids = torch.tensor([[*prompt, *response] for prompt, response in zip(prompts, responses, strict=True)])

@@ -9,10 +9,10 @@ from freezing import endless
 from rows import measured
 from transformers import AutoModelForCausalLM
 
-from steering_study.chat import render_chat
-from steering_study.hooks import Steering
-from steering_study.prompts import left_pad
-from steering_study.runs import generate
+from steering_study.models.batches import left_pad
+from steering_study.models.chat import render_chat
+from steering_study.models.decoding import generate
+from steering_study.models.hooks import Steering
 
 N_ROWS, N_NEW = 32, 48
 

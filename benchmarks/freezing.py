@@ -7,11 +7,12 @@ import time
 import torch
 from rows import measured
 
-from steering_study.ablations import parse_ablation
-from steering_study.chat import render_chat
-from steering_study.freezing import Treatment, generate_frozen
-from steering_study.models import ChatModel, describe_model, load_model
-from steering_study.runs import generate
+from steering_study.attention.ablations import parse_ablation
+from steering_study.attention.freezing import Treatment, generate_frozen
+from steering_study.models.card import describe_model
+from steering_study.models.chat import render_chat
+from steering_study.models.decoding import generate
+from steering_study.models.loading import ChatModel, load_model
 
 N_ROWS, N_NEW = 32, 64
 LENGTHS = (64, 128, 256, 512)

@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def _plain(source: str, layer: int) -> Callable[[], dict]:
-    from steering_study.graph import Graph
+    from steering_study.circuits.graph import Graph
 
     model = hooked_model(source)
     cfg = model.cfg

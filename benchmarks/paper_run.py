@@ -1,4 +1,4 @@
-"""What `config/paper.yaml` costs on a GPU, by arithmetic alone: prints the tables of docs/paper-run.md.
+"""What `config/paper.yaml` costs on a GPU, by arithmetic alone: prints the tables of docs/running/paper-run.md.
 
 A step of decoding reads the weights once for all rows of a batch, and keys and values of every row; a pass over given tokens
 takes two operations a parameter and token, and going back to the residual stream as many again:
@@ -21,16 +21,9 @@ from typing import Any
 import yaml
 from snakemake.utils import update_config
 
-from steering_study.config import load_study
-from steering_study.resources import (
-    BYTES,
-    PROMPT_TOKENS,
-    Load,
-    cache_bytes,
-    count_parameters,
-    held_bytes,
-    loads_of,
-)
+from steering_study.models.sizes import BYTES, cache_bytes, count_parameters
+from steering_study.study.config import load_study
+from steering_study.study.requests import PROMPT_TOKENS, Load, held_bytes, loads_of
 
 CONFIG = Path(__file__).parents[1] / "config"
 RATE = 1e14  # operations a second that a data-centre GPU sustains in bfloat16

@@ -22,9 +22,9 @@ from freezing import endless
 from rows import measured
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from steering_study.chat import render_chat
-from steering_study.models import ChatModel
-from steering_study.runs import generate
+from steering_study.models.chat import render_chat
+from steering_study.models.decoding import generate
+from steering_study.models.loading import ChatModel
 
 ROOT = Path(__file__).parents[1]
 HIDDEN = ("results", "reports", "logs")  # so that everything is to be planned
@@ -32,7 +32,7 @@ N_EMPTY_JOBS, N_NEW = 30, 32
 IMPORTS = {
     "torch": "import torch",
     "torch and transformers": "import torch, transformers.modeling_utils",
-    "all that a job needs to run a model": "import steering_study.generation; "
+    "all that a job needs to run a model": "import steering_study.texts.responses; "
     "from transformer_lens.model_bridge import TransformerBridge",
 }
 EMPTY = """

@@ -55,10 +55,11 @@ def search(source: str, rates: list[float]) -> None:
     """Train one vector a learning rate on made-up pairs."""
     import torch
 
-    from steering_study.chat import render_chat
-    from steering_study.models import describe_model, load_model
+    from steering_study.models.card import describe_model
+    from steering_study.models.chat import render_chat
+    from steering_study.models.loading import load_model
     from steering_study.vectors.learned import Pair, Trial, force_pairs, train_trials
-    from steering_study.vectors.po import OBJECTIVE
+    from steering_study.vectors.methods.po import OBJECTIVE
 
     model = load_model(describe_model("benchmark", source, revision=None, dtype="float32", template={}))
     draw = torch.Generator().manual_seed(0)

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from rows import measured
 
-from steering_study.chat import render_chat
-from steering_study.hooks import Steering
-from steering_study.models import describe_model, load_model
-from steering_study.prompts import TokenIds
-from steering_study.runs import generate
-from steering_study.sparsify import Grid, plain_vectors
+from steering_study.models.batches import TokenIds
+from steering_study.models.card import describe_model
+from steering_study.models.chat import render_chat
+from steering_study.models.decoding import generate
+from steering_study.models.hooks import Steering
+from steering_study.models.loading import load_model
+from steering_study.sparsity.sparsify import Grid, plain_vectors
 
 N_PROMPTS, N_NEW, BATCH_SIZE = 10, 32, 128
 GRID = Grid(percents=(30.0, 50.0, 80.0, 90.0, 95.0), thresholds=(), draws=5)

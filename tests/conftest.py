@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+pytest_plugins = ("tests.fake_study",)
 REPOSITORY = Path(__file__).parents[1]
 FAMILIES = ("llama", "gemma2", "qwen2", "qwen3")
 EVERY_FAMILY = (*FAMILIES, "mistral", "phi3")
@@ -157,8 +158,9 @@ def make_tiny(family: str, tokenizer: Any, *, dtype: str = "float32", **changes:
     """Build and bridge a tiny model."""
     import torch
 
-    from steering_study.chat import control_tokens, post_instruction_ids
-    from steering_study.models import ChatModel, ModelCard, bridge_of
+    from steering_study.models.card import ModelCard
+    from steering_study.models.chat import control_tokens, post_instruction_ids
+    from steering_study.models.loading import ChatModel, bridge_of
 
     if family in OTHER_GROUPS:
         family, changes["num_key_value_heads"] = OTHER_GROUPS[family]

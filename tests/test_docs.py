@@ -16,7 +16,7 @@ import yaml
 from tests.conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "workflow" / "steering_study"
-DOCS = sorted((REPOSITORY / "docs").glob("*.md"))
+DOCS = sorted((REPOSITORY / "docs").rglob("*.md"))
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "config" / "README.md", *DOCS]
 KEPT = "config|docs|envs|profiles|resources|tests|benchmarks|workflow"  # folders whose files are committed
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
@@ -113,6 +113,35 @@ def test_functions_and_keys_that_a_page_names_exist(page):
             assert is_file or in_package(name) or name in config_keys(), f"`{name}` does not exist"
 
 
+FILE_ENDS = ("py", "json", "parquet", "yaml", "safetensors", "md", "csv")
+
+
+@every_page
+def test_functions_are_named_with_their_stage(page):
+    """`circuits.nesting.path_order`, not `nesting.path_order`: a reader finds the folder by the first word."""
+    modules = {path.stem for path in PACKAGE.rglob("*.py")} - {path.stem for path in PACKAGE.iterdir()}
+    for name in quoted(page):
+        if re.fullmatch(r"[a-z_]+(\.\w+)+", name) and name.rsplit(".", 1)[1] not in FILE_ENDS:
+            known = {*config_keys(), "tokenizer.apply_chat_template"}  # of transformers
+            assert name.split(".")[0] not in modules or name in known, f"`{name}` lacks its stage"
+
+
+def test_names_in_docstrings_and_comments_exist():
+    files: dict[str, list[Path]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        files.setdefault(path.stem, []).append(path)
+    folders = [PACKAGE, *(REPOSITORY / each for each in ("workflow/scripts", "workflow/rules", "benchmarks"))]
+    sources = [path for folder in folders for end in ("py", "smk") for path in folder.rglob(f"*.{end}")]
+    for path in sources:
+        for name in re.findall(r"`([a-z_]+(?:\.\w+)+)`", path.read_text("utf-8")):
+            *_, module, function = name.split(".")
+            known = [function in names_of(file) for file in files.get(module, [])]
+            is_file = function in FILE_ENDS
+            assert is_file or any(known) or function in files, (
+                f"{path.name} names `{name}`, which does not exist"
+            )
+
+
 @every_page
 def test_paths_that_a_page_names_exist(page):
     for name in quoted(page):
@@ -184,7 +213,7 @@ def messages() -> tuple[str, ...]:
 
 
 def test_messages_that_the_page_on_troubles_quotes_are_those_of_the_code():
-    page = REPOSITORY / "docs/troubleshooting.md"
+    page = REPOSITORY / "docs/running/troubleshooting.md"
     rows = [line.split("|")[1] for line in page.read_text("utf-8").splitlines() if line.startswith("| `")]
     cited = {text for row in rows for text in re.findall(r"`([^`]+)`", row) if " " in text or "…" in text}
     cited |= {text for text in quoted(page) if re.search(r"^(is|has|holds|vector|expects|checks) ", text)}
@@ -197,8 +226,23 @@ def test_messages_that_the_page_on_troubles_quotes_are_those_of_the_code():
         assert any(re.search(".*".join(pieces), message) for message in messages()), text
 
 
-def test_every_equation_of_the_method_names_what_computes_it():
-    text = (REPOSITORY / "docs/method.md").read_text("utf-8")
+STAGE_PAGES = (
+    "prompts",
+    "texts",
+    "judges",
+    "vectors",
+    "steering",
+    "circuits",
+    "attention",
+    "sparsity",
+    "claims",
+    "stats",
+)
+
+
+@pytest.mark.parametrize("stage", STAGE_PAGES)
+def test_every_equation_of_a_stage_names_what_computes_it(stage):
+    text = (REPOSITORY / f"docs/{stage}.md").read_text("utf-8")
     for part in re.split(r"^(?=#+ |\*\*)", text, flags=re.M):
         equations = re.findall(r"\$\$.*?\$\$", part, re.S)
         functions = [name for name in re.findall(r"`([\w.]+)`", part) if "." in name and in_package(name)]
@@ -206,8 +250,10 @@ def test_every_equation_of_the_method_names_what_computes_it():
 
 
 def test_the_index_lists_every_page():
-    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", (REPOSITORY / "docs/README.md").read_text("utf-8")))
-    assert listed == {page.name for page in DOCS if page.name != "README.md"}
+    listed = set(re.findall(r"\]\(([\w/-]+\.md)\)", (REPOSITORY / "docs/README.md").read_text("utf-8")))
+    pages = {page.relative_to(REPOSITORY / "docs").as_posix() for page in DOCS} - {"README.md"}
+    assert listed == pages
+    assert {f"{stage}.md" for stage in STAGE_PAGES} <= pages
 
 
 @pytest.mark.parametrize("page", ["data.md", "prompts.md"])
@@ -228,6 +274,6 @@ def test_costs_of_the_published_study_are_those_of_the_arithmetic():
     script = REPOSITORY / "benchmarks" / "paper_run.py"
     printed = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True).stdout
     memory, hours = printed.strip().split("\n\n")
-    page = (REPOSITORY / "docs" / "paper-run.md").read_text("utf-8")
-    assert memory in page, f"docs/paper-run.md is out of date; expected\n{memory}"
-    assert hours in page, f"docs/paper-run.md is out of date; expected\n{hours}"
+    page = (REPOSITORY / "docs" / "running" / "paper-run.md").read_text("utf-8")
+    assert memory in page, f"docs/running/paper-run.md is out of date; expected\n{memory}"
+    assert hours in page, f"docs/running/paper-run.md is out of date; expected\n{hours}"

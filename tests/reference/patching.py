@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steering_study.blocks import attend, head_outputs, mlp_out, normed, scaled_z
+from steering_study.models.blocks import attend, head_outputs, mlp_out, normed, scaled_z
 
 
 def run_circuit_slowly(steered: Any, runs: Any, mask: np.ndarray) -> Tensor:

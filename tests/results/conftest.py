@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from steering_study.artifacts import read_json, read_table
+from steering_study.export.tables import TABLES
+from steering_study.store.artifacts import read_json, read_table
 
 ROOT = Path(os.environ.get("STEERING_STUDY_RESULTS", "results"))
 MODELS = [name for name in os.environ.get("STEERING_STUDY_MODELS", "").split(",") if name]
@@ -37,7 +38,7 @@ class Results:
         return self.json("model.json")["dtype"] == "float32"
 
     def table(self, path: str, *, table: str) -> pd.DataFrame:
-        return read_table(self.folder / path, table=table)
+        return read_table(self.folder / path, TABLES[table])
 
     def json(self, path: str):
         return read_json(self.folder / path)

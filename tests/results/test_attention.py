@@ -16,7 +16,7 @@ def attention_method(request):
 
 
 def frozen(results, method):
-    settings = results.table(f"{method}/frozen/settings.parquet", table="frozen_settings")
+    settings = results.table(f"{method}/frozen/frozen_settings.parquet", table="frozen_settings")
     texts = results.table(f"{method}/frozen/responses.parquet", table="responses")
     return texts.merge(settings, on="setting", validate="many_to_one")
 

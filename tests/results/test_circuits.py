@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from steering_study.artifacts import read_provenance
+from steering_study.store.artifacts import read_provenance
 from tests.results.conftest import CIRCUIT_METHODS
 
 

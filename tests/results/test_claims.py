@@ -7,12 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steering_study.artifacts import read_provenance, read_table
-from steering_study.claims import SLIP, UNTESTED, WHOLE, Part, Quantity, judge_part, put_together, read_claims
-from steering_study.measurements import MEASUREMENTS
+from steering_study.claims.criteria import (
+    SLIP,
+    UNTESTED,
+    WHOLE,
+    Part,
+    Quantity,
+    judge_part,
+    put_together,
+    read_claims,
+)
+from steering_study.claims.measurements import MEASUREMENTS
+from steering_study.claims.schemas import CLAIM_MEANS, CLAIMS
+from steering_study.store.artifacts import read_provenance, read_table
 from tests.results.conftest import MODELS, ROOT
 
-CLAIMS = {
+BY_ID = {
     each.id: each
     for each in read_claims(Path(__file__).parents[2] / "resources/paper/claims.csv", MEASUREMENTS)
 }
@@ -36,15 +46,15 @@ def quantities(claims) -> dict[str, Quantity]:
 
 def test_every_claim_of_the_list_is_judged_once(claims):
     whole = claims[(claims["part"] == WHOLE) & (claims["claim"] != "")]
-    assert list(whole["claim"]) == list(CLAIMS)
-    assert list(whole["criterion"]) == [each.criterion for each in CLAIMS.values()]
+    assert list(whole["claim"]) == list(BY_ID)
+    assert list(whole["criterion"]) == [each.criterion for each in BY_ID.values()]
 
 
 def test_verdicts_follow_from_the_numbers_and_the_criteria(results, claims):
     others = quantities(claims)
     confidence = read_provenance(results.folder / "claims.parquet")["params"]["confidence"]
     for name, rows in claims[claims["claim"] != ""].groupby("claim"):
-        claim, parts = CLAIMS[str(name)], rows[rows["part"] != WHOLE]
+        claim, parts = BY_ID[str(name)], rows[rows["part"] != WHOLE]
         (verdict,) = rows.loc[rows["part"] == WHOLE, "verdict"]
         if claim.slip:
             assert verdict == SLIP
@@ -100,13 +110,13 @@ def test_numbers_are_those_of_the_tables_that_they_name(results, claims):
 
 
 def test_means_over_models_are_those_of_the_models():
-    means = read_table(ROOT / "summary/claims.parquet", table="claim_means").set_index("claim")
-    tables = [read_table(ROOT / model / "claims.parquet", table="claims") for model in MODELS]
+    means = read_table(ROOT / "summary/claim_means.parquet", CLAIM_MEANS).set_index("claim")
+    tables = [read_table(ROOT / model / "claims.parquet", CLAIMS) for model in MODELS]
     for name, row in means.iterrows():
         own = [table[(table["claim"] == name) & (table["part"] == WHOLE)].iloc[0] for table in tables]
         values = [each["value"] for each in own if not np.isnan(each["value"])]
         assert row["n_models"] == len(values)
         if values:
             assert np.isclose(row["value"], np.mean(values))
-        expected = SLIP if CLAIMS[str(name)].slip else put_together([each["verdict"] for each in own])
+        expected = SLIP if BY_ID[str(name)].slip else put_together([each["verdict"] for each in own])
         assert row["verdict"] == expected

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from steering_study.artifacts import read_json, read_table
+from steering_study.circuits.schemas import TOP_EDGES
+from steering_study.export.tables import TABLES
 from steering_study.judges.phrases import PhraseJudge
+from steering_study.store.artifacts import read_json, read_table
 from tests.results.conftest import CIRCUIT_METHODS, ROOT
 from tests.results.export_lines import answer, begins_with, lines_of, run_lines
 
@@ -57,8 +59,8 @@ def test_tables_are_those_of_the_study():
     for entry in read_json(FOLDER / "datapackage.json")["resources"]:
         if entry["format"] == "parquet" and entry["path"].startswith("tables/"):
             table, copy = entry["table"], FOLDER / entry["path"]
-            ours = read_table(ROOT / entry["path"].removeprefix("tables/"), table=table)
-            pd.testing.assert_frame_equal(read_table(copy, table=table), ours)
+            ours = read_table(ROOT / entry["path"].removeprefix("tables/"), TABLES[table])
+            pd.testing.assert_frame_equal(read_table(copy, TABLES[table]), ours)
             text = pd.read_csv(copy.with_suffix(".csv"))
             assert list(text) == [field["name"] for field in entry["schema"]["fields"]]
             assert len(text) == len(ours) == entry["rows"]
@@ -69,7 +71,7 @@ def test_edge_lists_are_the_minimum_faithful_circuits(results):
     for method in CIRCUIT_METHODS:
         stem = FOLDER / "circuits" / results.model / method
         edges, card = (
-            read_table(stem.with_suffix(".parquet"), table="top_edges"),
+            read_table(stem.with_suffix(".parquet"), TOP_EDGES),
             read_json(Path(f"{stem}.json")),
         )
         smallest = table[(table["vector_method"] == method) & table["minimum"]]

@@ -11,7 +11,7 @@ from steering_study.report.sections import read_report, section_inputs
 from tests.results.conftest import METHODS, MODELS, ROOT
 
 PAGES = Path(__file__).parents[2] / "workflow/report"
-REPORT = read_report(PAGES / "sections.yaml")
+REPORT = read_report(PAGES / "report.yaml")
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,20 @@
 
 import pytest
 
-from steering_study.artifacts import read_table
+from steering_study.judges.schemas import JUDGE_ERRORS, LABELLED_TEXTS, LABELLED_VERDICTS
+from steering_study.store.artifacts import read_table
 from tests.results.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
 def errors():
-    return read_table(ROOT / "summary/judge_errors.parquet", table="judge_errors")
+    return read_table(ROOT / "summary/judge_errors.parquet", JUDGE_ERRORS)
 
 
 @pytest.fixture(scope="module")
 def judged():
-    texts = read_table(ROOT / "judges/labelled_texts.parquet", table="labelled_texts")
-    verdicts = read_table(ROOT / "judges/labelled_verdicts.parquet", table="labelled_verdicts")
+    texts = read_table(ROOT / "judges/labelled_texts.parquet", LABELLED_TEXTS)
+    verdicts = read_table(ROOT / "judges/labelled_verdicts.parquet", LABELLED_VERDICTS)
     assert set(verdicts["text_id"]) == set(texts["text_id"])
     return texts.merge(verdicts, on="text_id", validate="one_to_many")
 

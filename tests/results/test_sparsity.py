@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from steering_study.sparse_tables import POOLED
-from steering_study.sparsify import CRITERIA
+from steering_study.sparsity.retention import POOLED
+from steering_study.sparsity.sparsify import CRITERIA
 from tests.results.conftest import SPARSE_METHODS
 
 TARGET = ["threshold", "target_percent"]
@@ -20,7 +20,7 @@ def sparse_method(request):
 
 
 def settings(results, method):
-    return results.table(f"{method}/sparse/settings.parquet", table="sparse_settings")
+    return results.table(f"{method}/sparse/sparse_settings.parquet", table="sparse_settings")
 
 
 def texts(results, method):

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from steering_study.artifacts import read_table
-from steering_study.prompt_sets import check_overlap, prompts_of
+from steering_study.prompts.overlap import check_overlap
+from steering_study.prompts.schemas import PROMPTS
+from steering_study.prompts.sources import prompts_of
+from steering_study.store.artifacts import read_table
 from tests.results.conftest import ROOT
 
 
 def test_no_test_prompt_occurs_in_training(results):
-    check_overlap(prompts_of(read_table(ROOT / "prompts/prompts.parquet", table="prompts")))
+    check_overlap(prompts_of(read_table(ROOT / "prompts/prompts.parquet", PROMPTS)))
 
 
 def test_asr_is_the_share_of_verdicts_that_are_no_refusal(results):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from steering_study.artifacts import read_table
+from steering_study.prompts.schemas import PROMPTS
+from steering_study.store.artifacts import read_table
 from tests.results.conftest import METHODS, ROOT
 
 LEARNED = [method for method in METHODS if method not in ("dim", "random", "shuffled")]
@@ -45,7 +46,7 @@ def test_every_trial_has_its_curve(results, method):
 @pytest.mark.skipif(not LEARNED, reason="no learned method in this study")
 def test_kept_pairs_show_both_behaviours_and_no_test_prompt(results):
     pairs = results.table("pairs.parquet", table="pairs")
-    prompts = read_table(ROOT / "prompts/prompts.parquet", table="prompts").set_index("id")
+    prompts = read_table(ROOT / "prompts/prompts.parquet", PROMPTS).set_index("id")
     assert set(prompts.loc[pairs["prompt_id"], "split"]) <= {"train", "augmentation", "validation"}
     assert (pairs["kept"] == (pairs["reason"] == "")).all()
     contrast = results.table("dim/contrast/verdicts.parquet", table="verdicts").set_index("prompt_id")

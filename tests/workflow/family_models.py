@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import tiny_config
-from tests.steering_study.chat_families import TEMPLATE, save_generation_config, save_tokenizer
+from tests.models.chat_families import TEMPLATE, save_generation_config, save_tokenizer
 
 VERBS = {
     "harmful": ("poison", "steal", "hack", "burn", "forge", "smuggle"),
@@ -149,8 +149,8 @@ def _batch(tokenizer: Any, texts: Sequence[str], responses: Sequence[str]) -> tu
     """Left-padded rows whose loss covers responses and their ends, and the last position of each prompt."""
     import torch
 
-    from steering_study.chat import render_chat
-    from steering_study.prompts import left_pad
+    from steering_study.models.batches import left_pad
+    from steering_study.models.chat import render_chat
 
     prompts = render_chat(tokenizer, texts, context=256, variables=TEMPLATE)
     ends = [response + tokenizer.eos_token for response in responses]

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import yaml
 
-from steering_study.artifacts import read_arrays, read_table, table_of
+from steering_study.store.artifacts import read_arrays, read_table, table_of
+from steering_study.store.schema import Table
 from tests.conftest import EVERY_FAMILY
+from tests.tables import TABLES
 from tests.workflow.family_models import CONTEXTS, STEER_LAYER, save_model, write_prompts
 
 pytestmark = pytest.mark.slow
@@ -115,7 +117,7 @@ STUDY = {
 }
 
 
-# By table, what may be NaN: values that do not apply to a row, as table_schemas says
+# By table, what may be NaN: values that do not apply to a row, as its schema says
 MAY_LACK = {
     "candidates": {"kl", "ablation"},  # not computed where another filter fails
     "claims": {"value", "low", "high", "chance", "p_value"},
@@ -131,6 +133,7 @@ MAY_LACK = {
     "iou": {"threshold"},
     "windows": {"lowest", "highest", "factor"},  # without a window
     "quality": {"low", "high", "at_least", "at_most"},
+    "candidate_quality": {"low", "high", "at_least", "at_most"},
 }
 MAY_BE_EMPTY = {
     *("labelled_texts", "labelled_verdicts", "judge_errors"),  # of the bundled corpus
@@ -174,7 +177,7 @@ def test_every_rule_runs_on_every_family_and_no_number_is_missing(finished):
     assert (finished / "reports/index.html").stat().st_size > 0
     tables: dict[str, set[str]] = {model: set() for model in MODELS}
     for path in sorted((finished / "results").rglob("*.parquet")):
-        check_table(path, table_of(path))
+        check_table(path, table_of(path, TABLES))
         for model in set(MODELS) & set(path.parts):
             tables[model].add(str(path).split(model)[1])
     assert len(tables[MODELS[0]]) > 40
@@ -183,9 +186,9 @@ def test_every_rule_runs_on_every_family_and_no_number_is_missing(finished):
         assert read_arrays(path), path  # refuses NaN and infinity
 
 
-def check_table(path: Path, name: str) -> None:
+def check_table(path: Path, table: Table) -> None:
     """A table has its schema and rows, and numbers wherever they apply."""
-    frame = read_table(path, table=name)
+    frame, name = read_table(path, table), table.name
     assert len(frame) > 0 or name in MAY_BE_EMPTY, f"{path} is empty"
     for column in frame.select_dtypes("number"):
         values = frame[column].to_numpy(dtype=float)

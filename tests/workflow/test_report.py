@@ -14,7 +14,7 @@ from steering_study.report.gallery import figures_page, own_figures, read_galler
 from steering_study.report.sections import read_report
 from tests.conftest import REPOSITORY
 
-SECTIONS = read_report(REPOSITORY / "workflow/report/sections.yaml")
+SECTIONS = read_report(REPOSITORY / "workflow/report/report.yaml")
 GALLERY = read_gallery(REPOSITORY / "workflow/report/gallery.yaml", SECTIONS)
 OWN_FIGURES = own_figures(
     GALLERY, SECTIONS, models=["pocket-llama", "pocket-gemma"], methods=["dim", "ntp", "po"]
@@ -121,7 +121,7 @@ def test_docs_say_how_each_figure_and_table_of_the_paper_is_made(outputs):
     assert rules["results/{model}/none/base/responses.parquet"] == "generate_base"
     assert rules["results/{model}/dim/test/responses.parquet"] == "generate_steered"
     expected = figures_page(GALLERY, SECTIONS, rules)
-    page = REPOSITORY / "docs/figures.md"
+    page = REPOSITORY / "docs/report.md"
     if os.environ.get("UPDATE_DOCS"):
         page.write_text(expected, "utf-8")
     assert page.read_text("utf-8") == expected, "write it anew with UPDATE_DOCS=1"

@@ -13,14 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from steering_study.artifacts import read_arrays
+from steering_study.store.artifacts import read_arrays
 from tests.workflow.conftest import OF_SMALL, wait_until
 
 slow = pytest.mark.slow
 
-THREADS_ATOL = (
-    1e-5  # of log-probabilities, the largest sums in float32; docs/reproducibility.md says what was found
-)
+THREADS_ATOL = 1e-5  # of log-probabilities, the largest sums in float32; docs/running/reproducibility.md says what was found
 BEFORE_JUDGING = (
     "prompts/",
     "pocket-llama/model.json",
@@ -97,13 +95,13 @@ def test_a_finished_study_has_nothing_to_do_and_an_edit_reruns_the_rule_that_use
 
     package = small.folder / "workflow" / "steering_study"
     edit(
-        package / "overlap.py",
+        package / "vectors" / "agreement.py",
         '"""Cosine similarity, in float64.',
         '"""Cosine similarity, in double precision.',
     )
     assert planned(small) == set()
 
-    edit(package / "overlap.py", "norms == 0", "norms <= 0")
+    edit(package / "vectors" / "agreement.py", "norms == 0", "norms <= 0")
     assert planned(small) == {"compare_vectors", "judge_claims", "average_claims"}  # claims read its table
 
     again = small.run_small()

@@ -3,7 +3,7 @@
 
 
 rule freeze_attention:
-    """Text with attention weights or values held at the base run, or inputs cleared of the vector."""
+    """attention: Text with attention weights or values held at the base run, or inputs cleared of the vector."""
     input:
         prompts=rules.prepare_prompts.output.prompts,
         card=rules.resolve_model.output.card,
@@ -12,7 +12,7 @@ rule freeze_attention:
         coefficients="results/{model}/{method}/coefficients.json",
     output:
         responses="results/{model}/{method}/frozen/responses.parquet",
-        settings="results/{model}/{method}/frozen/settings.parquet",
+        settings="results/{model}/{method}/frozen/frozen_settings.parquet",
     log:
         "logs/{model}/{method}/freeze_attention.log",
     benchmark:
@@ -29,20 +29,17 @@ rule freeze_attention:
         sets=study.prompts.behaviour_sets,
         limit=study.attention.prompts,
         ablations=study.attention.ablations,
-        contexts=lambda wildcards: options(wildcards).contexts,
-        max_new_tokens=study.generation.max_new_tokens,
-        batch_size=study.generation.batch_size,
-        scored_batch_size=study.generation.scored_batch_size,
-        code=code_digest("freeze_attention"),
+        decoding=decoding(),
+        code=code_digest("attention/freeze_attention"),
     script:
-        "../scripts/freeze_attention.py"
+        "../scripts/attention/freeze_attention.py"
 
 
 rule summarise_ablations:
-    """Attack success under each ablation, and what it takes from steering (Table 1)."""
+    """attention: Attack success under each ablation, and what it takes from steering (Table 1)."""
     input:
         verdicts=expand("results/{{model}}/{method}/frozen/verdicts.parquet", method=ATTENTION_METHODS),
-        settings=expand("results/{{model}}/{method}/frozen/settings.parquet", method=ATTENTION_METHODS),
+        settings=expand("results/{{model}}/{method}/frozen/frozen_settings.parquet", method=ATTENTION_METHODS),
     output:
         ablations="results/{model}/ablations.parquet",
     log:
@@ -57,22 +54,22 @@ rule summarise_ablations:
     params:
         confidence=study.confidence,
         seed=study.seed,
-        code=code_digest("summarise_ablations"),
+        code=code_digest("attention/summarise_ablations"),
     script:
-        "../scripts/summarise_ablations.py"
+        "../scripts/attention/summarise_ablations.py"
 
 
 rule average_ablations:
-    """The same averaged over models and main test sets, as the paper's headline numbers are."""
+    """attention: What ablations take, averaged over models and main test sets, as the paper's headline numbers are."""
     input:
         verdicts=collect(
             "results/{model}/{method}/frozen/verdicts.parquet", model=MODELS, method=ATTENTION_METHODS
         ),
         settings=collect(
-            "results/{model}/{method}/frozen/settings.parquet", model=MODELS, method=ATTENTION_METHODS
+            "results/{model}/{method}/frozen/frozen_settings.parquet", model=MODELS, method=ATTENTION_METHODS
         ),
     output:
-        ablations="results/summary/ablations.parquet",
+        means="results/summary/ablation_means.parquet",
     log:
         "logs/average_ablations.log",
     benchmark:
@@ -87,13 +84,13 @@ rule average_ablations:
         datasets=list(study.prompts.main_sets.values()),
         confidence=study.confidence,
         seed=study.seed,
-        code=code_digest("average_ablations"),
+        code=code_digest("attention/average_ablations"),
     script:
-        "../scripts/average_ablations.py"
+        "../scripts/attention/average_ablations.py"
 
 
 rule decompose_ov:
-    """Steering value vectors and what they explain, their tokens, neurons, and how far attention moves."""
+    """attention: Steering value vectors and what they explain, their tokens, neurons, and how far attention moves."""
     input:
         **STEERING,
         rankings=rules.build_circuits.output.rankings,
@@ -129,13 +126,13 @@ rule decompose_ov:
         top_tokens=study.attention.top_tokens,
         neurons=study.attention.neurons,
         maps=study.attention.maps,
-        code=code_digest("decompose_ov"),
+        code=code_digest("attention/decompose_ov"),
     script:
-        "../scripts/decompose_ov.py"
+        "../scripts/attention/decompose_ov.py"
 
 
 rule join_decompositions:
-    """The methods' tables of nodes, tokens, concept scores, neurons and attention maps as one of each a model."""
+    """attention: The methods' tables of nodes, tokens, concept scores, neurons and attention maps as one of each a model."""
     input:
         **{
             name: expand(f"results/{{{{model}}}}/{{method}}/{name}.parquet", method=CIRCUIT_METHODS)
@@ -156,11 +153,11 @@ rule join_decompositions:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_digest("join_decompositions"),
+        code=code_digest("attention/join_decompositions"),
     script:
-        "../scripts/join_decompositions.py"
+        "../scripts/attention/join_decompositions.py"
 
 
 ATTENTION_TABLES = collect(
     [rules.summarise_ablations.output.ablations, *rules.join_decompositions.output], model=MODELS
-) + [rules.average_ablations.output.ablations]
+) + [rules.average_ablations.output.means]

@@ -1,9 +1,34 @@
 # Which edges carry steering? Needs vectors, and the steered and unsteered responses to test prompts with their
 # verdicts; makes edge scores, circuits, their faithfulness, exact interchange, and text under a circuit.
 
+# What a model answers with and without a method's vector
+STEERING = {
+    "card": "results/{model}/model.json",
+    "vector": "results/{model}/{method}/vector.safetensors",
+    "vector_card": "results/{model}/{method}/vector.json",
+    "base_responses": "results/{model}/none/base/responses.parquet",
+    "base_verdicts": "results/{model}/none/base/verdicts.parquet",
+    "responses": "results/{model}/{method}/test/responses.parquet",
+    "verdicts": "results/{model}/{method}/test/verdicts.parquet",
+}
+
+
+def steering_of(methods):
+    """`STEERING` of several methods at once: what each has of its own is a list, named in the plural."""
+    shared = {name: STEERING[name] for name in ("card", "base_responses", "base_verdicts")}
+    own = {
+        "vectors": STEERING["vector"],
+        "vector_cards": STEERING["vector_card"],
+        "responses": STEERING["responses"],
+        "verdicts": STEERING["verdicts"],
+    }
+    return shared | {
+        name: expand(path.replace("{model}", "{{model}}"), method=methods) for name, path in own.items()
+    }
+
 
 rule attribute_edges:
-    """EAP-IG scores of every edge, on the responses of prompts that steering flipped."""
+    """circuits: EAP-IG scores of every edge, on the responses of prompts that steering flipped."""
     input:
         **STEERING,
     output:
@@ -31,13 +56,13 @@ rule attribute_edges:
             "tokens_per_pass": study.circuits.tokens_per_pass,
             "max_values": study.circuits.max_values,
         },
-        code=code_digest("attribute_edges"),
+        code=code_digest("circuits/attribute_edges"),
     script:
-        "../scripts/attribute_edges.py"
+        "../scripts/circuits/attribute_edges.py"
 
 
 rule build_circuits:
-    """Edges in the order in which circuits take them up: pooled, signed, by patching set, by metric, by half."""
+    """circuits: Edges in the order in which circuits take them up: pooled, signed, by patching set, by metric, by half."""
     input:
         card=rules.resolve_model.output.card,
         vector_card="results/{model}/{method}/vector.json",
@@ -57,13 +82,13 @@ rule build_circuits:
         mem_mb=memory_of_scores,
         runtime=20,
     params:
-        code=code_digest("build_circuits"),
+        code=code_digest("circuits/build_circuits"),
     script:
-        "../scripts/build_circuits.py"
+        "../scripts/circuits/build_circuits.py"
 
 
 rule evaluate_circuits:
-    """Faithfulness runs of a method's circuits and of what stands beside them."""
+    """circuits: Faithfulness runs of a method's circuits and of what stands beside them."""
     input:
         **STEERING,
         rankings=expand("results/{{model}}/{method}/rankings.parquet", method=CIRCUIT_METHODS),
@@ -92,13 +117,13 @@ rule evaluate_circuits:
         seed=study.seed,
         batch_size=study.generation.scored_batch_size,
         max_values=study.circuits.max_values,
-        code=code_digest("evaluate_circuits"),
+        code=code_digest("circuits/evaluate_circuits"),
     script:
-        "../scripts/evaluate_circuits.py"
+        "../scripts/circuits/evaluate_circuits.py"
 
 
 rule interchange_edges:
-    """Exact effects of single edges and of all edges into a kind, beside their scores; all methods, as a start takes as long as a method."""
+    """circuits: Exact effects of single edges and of all edges into a kind, beside their scores; all methods, as a start takes as long as a method."""
     input:
         **steering_of(CIRCUIT_METHODS),
         edge_scores=expand("results/{{model}}/{method}/edge_scores.safetensors", method=CIRCUIT_METHODS),
@@ -123,13 +148,13 @@ rule interchange_edges:
         seed=study.seed,
         batch_size=study.generation.scored_batch_size,
         max_values=study.circuits.max_values,
-        code=code_digest("interchange_edges"),
+        code=code_digest("circuits/interchange_edges"),
     script:
-        "../scripts/interchange_edges.py"
+        "../scripts/circuits/interchange_edges.py"
 
 
 rule generate_circuits:
-    """Text when a method's minimum-faithful circuit alone carries steering, and when its complement alone does; all methods."""
+    """circuits: Text when a method's minimum-faithful circuit alone carries steering, and when its complement alone does; all methods."""
     input:
         prompts=rules.prepare_prompts.output.prompts,
         card=rules.resolve_model.output.card,
@@ -156,17 +181,14 @@ rule generate_circuits:
         datasets=study.prompts.main_sets,
         limit=study.circuits.prompts,
         threshold=study.circuits.faithful,
-        contexts=lambda wildcards: options(wildcards).contexts,
-        max_new_tokens=study.generation.max_new_tokens,
-        batch_size=study.generation.batch_size,
-        scored_batch_size=study.generation.scored_batch_size,
-        code=code_digest("generate_circuits"),
+        decoding=decoding(),
+        code=code_digest("circuits/generate_circuits"),
     script:
-        "../scripts/generate_circuits.py"
+        "../scripts/circuits/generate_circuits.py"
 
 
 rule summarise_circuits:
-    """Faithfulness, completeness, kinds of edges, overlap and exact interchange of a model's circuits."""
+    """circuits: Faithfulness, completeness, kinds of edges, overlap and exact interchange of a model's circuits."""
     input:
         card=rules.resolve_model.output.card,
         vector_card="results/{model}/dim/vector.json",
@@ -200,13 +222,13 @@ rule summarise_circuits:
         n_drawn=study.circuits.drawn_edges,
         confidence=study.confidence,
         seed=study.seed,
-        code=code_digest("summarise_circuits"),
+        code=code_digest("circuits/summarise_circuits"),
     script:
-        "../scripts/summarise_circuits.py"
+        "../scripts/circuits/summarise_circuits.py"
 
 
 rule summarise_circuit_text:
-    """Attack success when nothing, the circuit alone, its complement alone, or everything is steered."""
+    """circuits: Attack success when nothing, the circuit alone, its complement alone, or everything is steered."""
     input:
         card=rules.resolve_model.output.card,
         vector_card="results/{model}/dim/vector.json",
@@ -229,36 +251,9 @@ rule summarise_circuit_text:
     params:
         methods=CIRCUIT_METHODS,
         confidence=study.confidence,
-        code=code_digest("summarise_circuit_text"),
+        code=code_digest("circuits/summarise_circuit_text"),
     script:
-        "../scripts/summarise_circuit_text.py"
-
-
-rule draw_circuit_page:
-    """A page on which a reader looks at a model's circuits edge by edge."""
-    input:
-        top_edges=rules.summarise_circuits.output.top_edges,
-        template="workflow/report/circuit.html.j2",
-    output:
-        page=reported(
-            "reports/circuits/{model}.html",
-            caption="circuit_page",
-            category=REPORT.section("circuits").title,
-            title="The circuits of {model}, edge by edge",
-        ),
-    log:
-        "logs/{model}/draw_circuit_page.log",
-    benchmark:
-        "logs/benchmarks/{model}/draw_circuit_page.jsonl"
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        code=code_digest("draw_circuit_page"),
-    script:
-        "../scripts/draw_circuit_page.py"
+        "../scripts/circuits/summarise_circuit_text.py"
 
 
 CIRCUIT_TABLES = collect(

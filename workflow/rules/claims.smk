@@ -1,6 +1,7 @@
 # Which claims of the paper hold here? Needs the summary tables of those parts of the study that the config asks for; makes a
 # value and a verdict a claim, by the criteria of resources/paper/claims.csv.
 
+CLAIMS = "resources/paper/claims.csv"
 CLAIM_SOURCES = ["asr", "cosine"]
 if CIRCUIT_METHODS:
     CLAIM_SOURCES += ["faithfulness", "overlap", "edge_census", "edge_shares", "completeness"]
@@ -12,7 +13,7 @@ if SPARSE_METHODS:
 
 
 rule judge_claims:
-    """What a model says of each claim of the paper: a number, its interval and a verdict by the claim's criterion."""
+    """claims: What a model says of each claim of the paper: a number, its interval and a verdict by the claim's criterion."""
     input:
         **{name: f"results/{{model}}/{name}.parquet" for name in CLAIM_SOURCES},
         listed=CLAIMS,
@@ -33,18 +34,18 @@ rule judge_claims:
         unseen_sets=study.prompts.unseen_sets,
         confidence=study.confidence,
         seed=study.seed,
-        code=code_digest("judge_claims"),
+        code=code_digest("claims/judge_claims"),
     script:
-        "../scripts/judge_claims.py"
+        "../scripts/claims/judge_claims.py"
 
 
 rule average_claims:
-    """Each claim on average of models, and the verdict that all of them share."""
+    """claims: Each claim on average of models, and the verdict that all of them share."""
     input:
         claims=collect(rules.judge_claims.output.claims, model=MODELS),
-        ablations=rules.average_ablations.output.ablations if ATTENTION_METHODS else [],
+        ablations=rules.average_ablations.output.means if ATTENTION_METHODS else [],
     output:
-        claims="results/summary/claims.parquet",
+        means="results/summary/claim_means.parquet",
     log:
         "logs/average_claims.log",
     benchmark:
@@ -56,9 +57,9 @@ rule average_claims:
         runtime=10,
     params:
         models=MODELS,
-        code=code_digest("average_claims"),
+        code=code_digest("claims/average_claims"),
     script:
-        "../scripts/average_claims.py"
+        "../scripts/claims/average_claims.py"
 
 
-CLAIM_TABLES = [*collect(rules.judge_claims.output.claims, model=MODELS), rules.average_claims.output.claims]
+CLAIM_TABLES = [*collect(rules.judge_claims.output.claims, model=MODELS), rules.average_claims.output.means]

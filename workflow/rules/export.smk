@@ -10,7 +10,7 @@ EXPORTED_TABLES = [
 
 
 rule write_export:
-    """The folder for others: vectors with cards, circuits as edge lists, tables, citation, licence, manifest."""
+    """export: The folder for others: vectors with cards, circuits as edge lists, tables, citation, licence, manifest."""
     input:
         collect(rules.resolve_model.output.card, model=MODELS),
         collect(
@@ -21,7 +21,6 @@ rule write_export:
         ),
         collect(rules.build_circuits.output.rankings, model=MODELS, method=CIRCUIT_METHODS),
         tables=EXPORTED_TABLES,
-        columns="workflow/schemas/columns.yaml",
         template="workflow/report/export.md.j2",
         lines="workflow/report/steer.py.j2",
         licence="LICENSE",
@@ -43,12 +42,12 @@ rule write_export:
         methods=METHODS,
         circuit_methods=CIRCUIT_METHODS,
         config=config,
-        code=code_digest("write_export"),
+        code=code_digest("export/write_export"),
     script:
-        "../scripts/write_export.py"
+        "../scripts/export/write_export.py"
 
 
 rule export:
-    """Data for others: results/export/, a folder fit for an archive."""
+    """export: Data for others: results/export/, a folder fit for an archive."""
     input:
         rules.write_export.output.folder,

@@ -1,9 +1,23 @@
-# Which model exactly, and what does it say unsteered? Needs a local folder or a hub id; makes the model's card
-# and its base responses.
+# Which model exactly? Needs a local folder or a hub id; makes the model's card.
+
+
+def folder_files(wildcards):
+    """Files of a local model folder, so that other weights are another input; none for a hub id."""
+    folder = Path(options(wildcards).source)
+    return sorted(
+        map(
+            str,
+            [
+                *folder.glob("*.safetensors"),
+                *folder.glob("*.json"),
+                *folder.glob("*.jinja"),
+            ],
+        )
+    )
 
 
 rule resolve_model:
-    """Card of a model: revision, shapes, template, end-of-turn ids, post-instruction span."""
+    """models: Card of a model: revision, shapes, template, end-of-turn ids, post-instruction span."""
     input:
         folder_files,
     output:
@@ -22,34 +36,6 @@ rule resolve_model:
         revision=lambda wildcards: options(wildcards).revision,
         dtype=lambda wildcards: options(wildcards).dtype,
         template=study.prompts.template,
-        code=code_digest("resolve_model"),
+        code=code_digest("models/resolve_model"),
     script:
-        "../scripts/resolve_model.py"
-
-
-rule generate_base:
-    """Unsteered responses to every prompt of the study."""
-    input:
-        prompts=rules.prepare_prompts.output.prompts,
-        card=rules.resolve_model.output.card,
-    output:
-        responses="results/{model}/none/base/responses.parquet",
-    log:
-        "logs/{model}/generate_base.log",
-    benchmark:
-        "logs/benchmarks/{model}/generate_base.jsonl"
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=memory("answers"),
-        runtime=duration(80),
-        gpu=gpu_of_model,
-    params:
-        splits=BASE_SPLITS,
-        contexts=lambda wildcards: options(wildcards).contexts,
-        max_new_tokens=study.generation.max_new_tokens,
-        batch_size=study.generation.batch_size,
-        scored_batch_size=study.generation.scored_batch_size,
-        code=code_digest("generate_base"),
-    script:
-        "../scripts/generate_base.py"
+        "../scripts/models/resolve_model.py"

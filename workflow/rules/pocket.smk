@@ -1,14 +1,16 @@
 # Where do the bundled models and prompts come from? Needs the corpus data of steering_study.pocket; makes
 # candidates under results/pocket/, on request only. The committed copies under resources/ are plain inputs.
+
+
 rule train_bundled_models:
-    """Train both bundled models from nothing, and write their prompts (an hour and a half on two cores, both at once)."""
+    """pocket: Train both bundled models from nothing, and write their prompts (an hour and a half on two cores, both at once)."""
     input:
         expand("results/pocket/{pocket}", pocket=study.pocket["shapes"]),
         "results/pocket/prompts",
 
 
 rule train_bundled_model:
-    """Train one bundled model."""
+    """pocket: Train one bundled model."""
     input:
         POCKET_DATA,
     output:
@@ -32,13 +34,13 @@ rule train_bundled_model:
             **study.pocket["mixture"],
             **study.pocket["mixtures"].get(wildcards.pocket, {}),
         },
-        code=code_digest("train_bundled_model"),
+        code=code_digest("pocket/train_bundled_model"),
     script:
-        "../scripts/train_bundled_model.py"
+        "../scripts/pocket/train_bundled_model.py"
 
 
 rule write_bundled_prompts:
-    """Write the bundled prompt sets."""
+    """pocket: Write the bundled prompt sets."""
     input:
         POCKET_DATA,
     output:
@@ -55,6 +57,6 @@ rule write_bundled_prompts:
     params:
         counts=study.pocket["prompts"],
         seed=study.pocket["plan"]["seed"],
-        code=code_digest("write_bundled_prompts"),
+        code=code_digest("pocket/write_bundled_prompts"),
     script:
-        "../scripts/write_bundled_prompts.py"
+        "../scripts/pocket/write_bundled_prompts.py"

@@ -5,20 +5,20 @@ QUALITY_SUMMARIES = ["asr", "flips", "completeness", "ablations"]
 
 
 rule candidate_quality:
-    """Measures of every model on validation prompts: refusal, perplexity, and windows of DIM at the layers of the sweep."""
+    """quality: Measures of every model on validation prompts: refusal, perplexity, and windows of DIM at the layers of the sweep."""
     input:
         "results/summary/candidate_quality.csv",
 
 
 rule model_quality:
-    """Those, and the measures on test prompts: what steering does, controls, completeness, ablations."""
+    """quality: Measures of every model on validation and on test prompts: what steering does, controls, completeness, ablations."""
     input:
         "results/summary/candidate_quality.csv",
         "results/summary/quality.csv",
 
 
 rule score_candidate:
-    """Refusal, perplexity and steering windows of a model; no test prompt counts."""
+    """quality: Refusal, perplexity and steering windows of a model; no test prompt counts."""
     input:
         base_responses="results/{model}/none/base/responses.parquet",
         base_verdicts="results/{model}/none/base/verdicts.parquet",
@@ -38,13 +38,13 @@ rule score_candidate:
         runtime=10,
     params:
         confidence=study.confidence,
-        code=code_digest("score_candidate"),
+        code=code_digest("quality/score_candidate"),
     script:
-        "../scripts/score_candidate.py"
+        "../scripts/quality/score_candidate.py"
 
 
 rule score_model:
-    """What a model makes of the study on test prompts, beside the targets of the bundled models."""
+    """quality: What a model makes of the study on test prompts, beside the targets of the bundled models."""
     input:
         **{name: f"results/{{model}}/{name}.parquet" for name in QUALITY_SUMMARIES},
         base_responses="results/{model}/none/base/responses.parquet",
@@ -65,13 +65,13 @@ rule score_model:
         main_sets=study.prompts.main_sets,
         controls=CONTROLS,
         confidence=study.confidence,
-        code=code_digest("score_model"),
+        code=code_digest("quality/score_model"),
     script:
-        "../scripts/score_model.py"
+        "../scripts/quality/score_model.py"
 
 
 rule write_quality:
-    """The measures of all models in one file to read."""
+    """quality: The measures of all models in one file to read."""
     input:
         collect("results/{model}/{{name}}.parquet", model=MODELS),
     output:
@@ -88,6 +88,6 @@ rule write_quality:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_digest("write_quality"),
+        code=code_digest("quality/write_quality"),
     script:
-        "../scripts/write_quality.py"
+        "../scripts/quality/write_quality.py"

@@ -1,19 +1,171 @@
 # What did the study find? Needs the summary tables; makes tidy frames, figures, executed notebooks and the page
-# reports/index.html, section by section of workflow/report/sections.yaml, and beside it reports/gallery.html, by the
-# paper's numbers, and reports/run.html: how it was run.
+# reports/index.html, section by section of workflow/report/sections/, and beside it reports/gallery.html, by the
+# paper's numbers, reports/circuits/, the edges of each model, and reports/run.html: how it was run.
+from steering_study.report.gallery import own_figures, read_gallery
+from steering_study.report.run.page import FRAMES as RUN_FRAMES, RUN_FIGURES, RUN_TITLE
+from steering_study.report.sections import (
+    figure_path,
+    figure_paths,
+    frame_paths,
+    notebook_parameters,
+    notebook_path,
+    read_report,
+    section_file,
+    section_inputs,
+)
+from steering_study.report.sources import source_paths
+from steering_study.study.plan import planned_jobs
+
+REPORT_FILE = "workflow/report/report.yaml"
+REPORT = read_report(Path(REPORT_FILE))
+SECTION_FILES = [str(section_file(Path(REPORT_FILE), section.name)) for section in REPORT.sections]
+GALLERY_FILE = "workflow/report/gallery.yaml"
+GALLERY = read_gallery(Path(GALLERY_FILE), REPORT)
+OWN_FIGURES = own_figures(GALLERY, REPORT, models=MODELS, methods=CIRCUIT_METHODS)
+RESULT_TESTS = sorted(map(str, Path("tests/results").glob("*.py")))
+RULE_FILES = sorted(map(str, Path("workflow/rules").glob("*.smk")))
+SECTION_TABLES = [
+    path
+    for section in REPORT.sections
+    for paths in section_inputs(section, MODELS, METHODS).values()
+    for path in paths
+]
+
+
+def reported(path, *, caption, category, title):
+    """A file that goes into Snakemake's own report as well."""
+    return report(
+        path, caption=f"../report/captions/{caption}.rst", category=category, labels={"figure": title}
+    )
+
+
+def reported_figures(section):
+    """Figures of a section; the SVG of each goes into Snakemake's own report as well."""
+    titles = {figure_path(section, figure.name, "svg"): figure.title for figure in section.figures}
+    return [
+        (
+            reported(path, caption=Path(path).stem, category=section.title, title=titles[path])
+            if path in titles
+            else path
+        )
+        for path in figure_paths(section)
+    ]
+
+
+def reported_run_figures():
+    """Figures of the page on the run; the SVG of each goes into Snakemake's own report as well."""
+    svg = [
+        reported(f"reports/figures/run/{name}.svg", caption=name, category=RUN_TITLE, title=title)
+        for name, title in RUN_FIGURES.items()
+    ]
+    return svg + collect("reports/figures/run/{name}.{suffix}", name=RUN_FIGURES, suffix=["png", "pdf"])
+
+
+def own_figures_of(section):
+    """Figures of a section that show one model alone."""
+    return [figure for figure in OWN_FIGURES if figure.section == section.name]
+
+
+rule check_results:
+    """report: Tests of the results: what must hold between the tables, whatever the numbers are."""
+    input:
+        SECTION_TABLES,
+        "results/prompts/prompts.parquet",
+        collect(
+            "results/{model}/{table}.parquet", model=MODELS, table=["asr", "flips", "candidates", "layers"]
+        ),
+        collect("results/{model}/class_means.safetensors", model=MODELS),
+        collect("results/{model}/none/base/verdicts.parquet", model=MODELS),
+        collect(
+            "results/{model}/{method}/{run}/verdicts.parquet",
+            model=MODELS,
+            method=METHODS,
+            run=["sweep", "test"],
+        ),
+        collect("results/{model}/{method}/coefficients.json", model=MODELS, method=METHODS),
+        collect("results/{model}/{method}/training.parquet", model=MODELS, method=LEARNED),
+        collect(
+            "results/{model}/{table}.parquet",
+            model=MODELS,
+            table=["faithfulness", "edge_census", "edge_shares", "circuit_asr"],
+        ),
+        collect(
+            "results/{model}/{method}/{table}.parquet",
+            model=MODELS,
+            method=CIRCUIT_METHODS,
+            table=["circuit_runs", "rankings", "attribution"],
+        ),
+        collect(
+            "results/{model}/{table}.parquet",
+            model=MODELS,
+            table=["ablations", "nodes", "svv_tokens", "svv_concepts"],
+        ),
+        collect(
+            "results/{model}/{method}/frozen/{table}.parquet",
+            model=MODELS,
+            method=ATTENTION_METHODS,
+            table=["responses", "frozen_settings"],
+        ),
+        collect(
+            "results/{model}/{table}.parquet",
+            model=MODELS,
+            table=[
+                "sparsity",
+                "retention",
+                "sparsity_kl",
+                "sparse_faithfulness",
+                "iou",
+                "shared_dimensions",
+            ],
+        ),
+        collect(
+            "results/{model}/{method}/sparse/{table}.parquet",
+            model=MODELS,
+            method=SPARSE_METHODS,
+            table=["verdicts", "sparse_settings"],
+        ),
+        collect("results/{model}/claims.parquet", model=MODELS),
+        "results/summary/claim_means.parquet",
+        rules.label_texts.output.labelled,
+        rules.measure_judges.output,
+        CLAIMS,
+        "resources/refusal_phrases.yaml",
+        "results/export",
+        tests=RESULT_TESTS,
+    output:
+        outcome="results/checks.json",
+    log:
+        "logs/check_results.log",
+    benchmark:
+        "logs/benchmarks/check_results.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=10,
+    params:
+        tests=lambda wildcards, input: str(Path(input.tests[0]).parent),
+        models=MODELS,
+        methods=METHODS,
+        circuit_methods=CIRCUIT_METHODS,
+        attention_methods=ATTENTION_METHODS,
+        sparse_methods=SPARSE_METHODS,
+        code=code_digest("report/check_results"),
+    script:
+        "../scripts/report/check_results.py"
 
 
 for section in REPORT.sections:
 
     rule:
-        """Tidy frames and figures of one section of the report."""
+        """report: Tidy frames and figures of one section of the report."""
         name:
             f"draw_figures_{section.name}"
         input:
             **section_inputs(section, MODELS, METHODS),
             cards=collect(rules.resolve_model.output.card, model=MODELS),
             published=list(section.published.values()),
-            sections=SECTIONS,
+            section=str(section_file(Path(REPORT_FILE), section.name)),
         output:
             frames=frame_paths(section),
             figures=reported_figures(section),
@@ -28,7 +180,6 @@ for section in REPORT.sections:
             mem_mb=1500,
             runtime=10,
         params:
-            section=section.name,
             models=MODELS,
             tables=list(section.tables),
             published=dict(section.published),
@@ -36,13 +187,13 @@ for section in REPORT.sections:
                 {"figure": each.figure, "model": each.model, "method": each.method, "paths": each.paths}
                 for each in own_figures_of(section)
             ],
-            code=code_digest("draw_figures"),
+            code=code_digest("report/draw_figures"),
         script:
-            "../scripts/draw_figures.py"
+            "../scripts/report/draw_figures.py"
 
 
 rule render_notebook:
-    """Executed notebook of a section of the report, and the same as HTML."""
+    """report: Executed notebook of a section of the report, and the same as HTML."""
     input:
         lambda wildcards: frame_paths(REPORT.section(wildcards.section)),
         notebook="workflow/notebooks/{section}.ipynb",
@@ -61,20 +212,48 @@ rule render_notebook:
         runtime=10,
     params:
         parameters=lambda wildcards: notebook_parameters(REPORT.section(wildcards.section)),
-        code=code_digest("render_notebook"),
+        code=code_digest("report/render_notebook"),
     script:
-        "../scripts/render_notebook.py"
+        "../scripts/report/render_notebook.py"
+
+
+rule draw_circuit_page:
+    """report: A page on which a reader looks at a model's circuits edge by edge."""
+    input:
+        top_edges=rules.summarise_circuits.output.top_edges,
+        template="workflow/report/circuit.html.j2",
+    output:
+        page=reported(
+            "reports/circuits/{model}.html",
+            caption="circuit_page",
+            category=REPORT.section("circuits").title,
+            title="The circuits of {model}, edge by edge",
+        ),
+    log:
+        "logs/{model}/draw_circuit_page.log",
+    benchmark:
+        "logs/benchmarks/{model}/draw_circuit_page.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("report/draw_circuit_page"),
+    script:
+        "../scripts/report/draw_circuit_page.py"
 
 
 rule write_report:
-    """The page: every figure and table beside the published one, and where each number comes from."""
+    """report: The page: every figure and table beside the published one, and where each number comes from."""
     input:
         SECTION_TABLES,
         rules.check_results.output.outcome,
         [path for section in REPORT.sections for path in frame_paths(section) + figure_paths(section)],
         [notebook_path(section, suffix) for section in REPORT.sections for suffix in ("ipynb", "html")],
         source_paths(REPORT),
-        sections=SECTIONS,
+        SECTION_FILES,
+        sections=REPORT_FILE,
         template="workflow/report/index.html.j2",
         style="workflow/report/style.css",
         sort="workflow/report/sort.js",
@@ -99,18 +278,19 @@ rule write_report:
         faithful=study.circuits.faithful,
         selection=SELECTION,
         config_digest=CONFIG_DIGEST,
-        code=code_digest("write_report"),
+        code=code_digest("report/write_report"),
     script:
-        "../scripts/write_report.py"
+        "../scripts/report/write_report.py"
 
 
 rule write_gallery:
-    """The paper's figures and tables by number, each model by itself, and where each comes from."""
+    """report: The paper's figures and tables by number, each model by itself, and where each comes from."""
     input:
         SECTION_TABLES,
         [path for section in REPORT.sections for path in frame_paths(section)],
         [path for figure in OWN_FIGURES for path in figure.paths],
-        sections=SECTIONS,
+        SECTION_FILES,
+        sections=REPORT_FILE,
         gallery=GALLERY_FILE,
         template="workflow/report/gallery.html.j2",
         style="workflow/report/style.css",
@@ -131,13 +311,13 @@ rule write_gallery:
         models=MODELS,
         methods=METHODS,
         circuit_methods=CIRCUIT_METHODS,
-        code=code_digest("write_gallery"),
+        code=code_digest("report/write_gallery"),
     script:
-        "../scripts/write_gallery.py"
+        "../scripts/report/write_gallery.py"
 
 
 rule describe_run:
-    """The page on the run: config, models, versions, machine, times, graph of rules, origin of every file."""
+    """report: The page on the run: config, models, versions, machine, times, graph of rules, origin of every file."""
     input:
         rules.write_report.output,
         rules.write_gallery.output,
@@ -170,20 +350,20 @@ rule describe_run:
         config=config,
         config_digest=CONFIG_DIGEST,
         jobs=lambda wildcards: planned_jobs(workflow.dag, before="describe_run"),
-        code=code_digest("describe_run"),
+        code=code_digest("report/describe_run"),
     script:
-        "../scripts/describe_run.py"
+        "../scripts/report/describe_run.py"
 
 
 rule figures:
-    """Every figure of the report, as SVG, PNG and PDF under reports/figures/."""
+    """report: Every figure of the report, as SVG, PNG and PDF under reports/figures/."""
     input:
         [path for section in REPORT.sections for path in figure_paths(section)],
         [path for figure in OWN_FIGURES for path in figure.paths],
 
 
 rule report:
-    """The report: reports/index.html, with figures and executed notebooks, reports/gallery.html and reports/run.html."""
+    """report: Everything to look at: reports/index.html, with figures and executed notebooks, reports/gallery.html and reports/run.html."""
     input:
         rules.write_report.output,
         rules.write_gallery.output,

@@ -17,8 +17,21 @@ SPARSE_SUMMARIES = (
 SPARSE_MEASUREMENTS = ("sparse_kl", "sparse_runs", "shared_tokens")
 
 
+def sparse_sweep(wildcards):
+    """The test run waits for the verdicts by which retuned coefficients are chosen."""
+    if wildcards.run == "sparse_sweep":
+        return {}
+    sweeps = {
+        f"sweep_{name}": [
+            f"results/{wildcards.model}/{method}/sparse_sweep/{name}.parquet" for method in SPARSE_METHODS
+        ]
+        for name in ("sparse_settings", "verdicts")
+    }
+    return {**sweeps, "base_verdicts": f"results/{wildcards.model}/none/base/verdicts.parquet"}
+
+
 rule generate_sparse:
-    """Text under all methods' sparse vectors: retuned ones on validation prompts (sparse_sweep), or all of them on test prompts (sparse)."""
+    """sparsity: Text under all methods' sparse vectors: retuned ones on validation prompts (sparse_sweep), or all of them on test prompts (sparse)."""
     input:
         unpack(sparse_sweep),
         **SPARSE_INPUTS,
@@ -28,7 +41,7 @@ rule generate_sparse:
         coefficients=expand("results/{{model}}/{method}/coefficients.json", method=SPARSE_METHODS),
     output:
         responses=expand("results/{{model}}/{method}/{{run}}/responses.parquet", method=SPARSE_METHODS),
-        settings=expand("results/{{model}}/{method}/{{run}}/settings.parquet", method=SPARSE_METHODS),
+        settings=expand("results/{{model}}/{method}/{{run}}/sparse_settings.parquet", method=SPARSE_METHODS),
     log:
         "logs/{model}/{run}/generate_sparse.log",
     benchmark:
@@ -54,17 +67,14 @@ rule generate_sparse:
         max_degenerate=study.dim.max_degenerate,
         confidence=study.confidence,
         seed=study.seed,
-        contexts=lambda wildcards: options(wildcards).contexts,
-        max_new_tokens=study.sparsity.max_new_tokens,
-        batch_size=study.generation.batch_size,
-        scored_batch_size=study.generation.scored_batch_size,
-        code=code_digest("generate_sparse"),
+        decoding=decoding(max_new_tokens=study.sparsity.max_new_tokens),
+        code=code_digest("sparsity/generate_sparse"),
     script:
-        "../scripts/generate_sparse.py"
+        "../scripts/sparsity/generate_sparse.py"
 
 
 rule measure_sparse:
-    """KL of sparse vectors to the dense ones, the dense vectors' circuits under them, and what shared dimensions write."""
+    """sparsity: KL of sparse vectors to the dense ones, the dense vectors' circuits under them, and what shared dimensions write."""
     input:
         **steering_of(SPARSE_METHODS),
         edge_scores=SPARSE_INPUTS["edge_scores"],
@@ -98,19 +108,21 @@ rule measure_sparse:
         batch_size=study.generation.scored_batch_size,
         max_values=study.circuits.max_values,
         seed=study.seed,
-        code=code_digest("measure_sparse"),
+        code=code_digest("sparsity/measure_sparse"),
     script:
-        "../scripts/measure_sparse.py"
+        "../scripts/sparsity/measure_sparse.py"
 
 
 rule summarise_sparsity:
-    """What is left at each sparsity (Tables 10, 11), how long it lasts, and which dimensions methods share (Figure 11)."""
+    """sparsity: What is left at each sparsity (Tables 10, 11), how long it lasts, and which dimensions methods share (Figure 11)."""
     input:
         **SPARSE_INPUTS,
         card=rules.resolve_model.output.card,
         base="results/{model}/none/base/verdicts.parquet",
         verdicts=expand("results/{{model}}/{method}/sparse/verdicts.parquet", method=SPARSE_METHODS),
-        sparse_settings=expand("results/{{model}}/{method}/sparse/settings.parquet", method=SPARSE_METHODS),
+        sparse_settings=expand(
+            "results/{{model}}/{method}/sparse/sparse_settings.parquet", method=SPARSE_METHODS
+        ),
         sparse_kl=rules.measure_sparse.output.sparse_kl,
         sparse_runs=rules.measure_sparse.output.sparse_runs,
     output:
@@ -131,9 +143,9 @@ rule summarise_sparsity:
         retained=study.sparsity.retained,
         confidence=study.confidence,
         seed=study.seed,
-        code=code_digest("summarise_sparsity"),
+        code=code_digest("sparsity/summarise_sparsity"),
     script:
-        "../scripts/summarise_sparsity.py"
+        "../scripts/sparsity/summarise_sparsity.py"
 
 
 SPARSITY_TABLES = collect(

@@ -1,9 +1,51 @@
-# Which vectors steer refusal? Needs prompts, the model and its base responses; makes class means, the table of
-# candidates, the vector of each method with its coefficients, and the cosines between vectors.
+# Which vectors steer refusal? Needs prompts, the model, its base responses and their verdicts; makes class means, the table of
+# candidates, the vector of each method, and the cosines between vectors.
+
+SELECTION = {
+    "rule": study.dim.selection,
+    "min_induce": study.dim.min_induce,
+    "max_kl": study.dim.max_kl,
+    "max_depth": {name: model.max_depth or study.dim.max_depth for name, model in study.models.items()},
+}
+
+
+def filters(wildcards):
+    """What a DIM candidate has to pass."""
+    return {
+        "min_induce": study.dim.min_induce,
+        "max_kl": study.dim.max_kl,
+        "max_depth": SELECTION["max_depth"][wildcards.model],
+    }
+
+
+def published_direction(wildcards):
+    """Published layer and position of the model's DIM vector, if the config names them."""
+    direction = options(wildcards).direction
+    return {"layer": direction.layer, "position": direction.position} if direction else None
+
+
+def method_file(wildcards):
+    """The file of a learned method: another loss is another vector."""
+    return f"workflow/steering_study/vectors/methods/{wildcards.method}.py"
+
+
+def shard_trials(wildcards):
+    """The trials of a job of the search."""
+    return study.search.shards(wildcards.method)[int(wildcards.shard)]
+
+
+def shard_files(stem):
+    """Files of a method's search, one a job."""
+
+    def files(wildcards):
+        shards = range(len(study.search.shards(wildcards.method)))
+        return [f"results/{wildcards.model}/{wildcards.method}/trials/{shard}.{stem}" for shard in shards]
+
+    return files
 
 
 rule extract_activations:
-    """Class means of resid_pre, per block and post-instruction position."""
+    """vectors: Class means of resid_pre, per block and post-instruction position."""
     input:
         prompts=rules.prepare_prompts.output.prompts,
         card=rules.resolve_model.output.card,
@@ -21,13 +63,13 @@ rule extract_activations:
         gpu=gpu_of_model,
     params:
         batch_size=study.generation.scored_batch_size,
-        code=code_digest("extract_activations"),
+        code=code_digest("vectors/extract_activations"),
     script:
-        "../scripts/extract_activations.py"
+        "../scripts/vectors/extract_activations.py"
 
 
 rule select_direction:
-    """The DIM vector, and the table of all candidates with their scores and why each fell."""
+    """vectors: The DIM vector, and the table of all candidates with their scores and why each fell."""
     input:
         prompts=rules.prepare_prompts.output.prompts,
         card=rules.resolve_model.output.card,
@@ -55,13 +97,13 @@ rule select_direction:
         tokens=lambda wildcards: options(wildcards).refusal_tokens,
         published=published_direction,
         batch_size=study.generation.scored_batch_size,
-        code=code_digest("select_direction"),
+        code=code_digest("vectors/select_direction"),
     script:
-        "../scripts/select_direction.py"
+        "../scripts/vectors/select_direction.py"
 
 
 rule contrast_responses:
-    """Responses with the behaviour that steering should bring about, on training and validation prompts."""
+    """vectors: Responses with the behaviour that steering should bring about, on training and validation prompts."""
     input:
         prompts=rules.prepare_prompts.output.prompts,
         card=rules.resolve_model.output.card,
@@ -81,17 +123,14 @@ rule contrast_responses:
         runtime=duration(80),
         gpu=gpu_of_model,
     params:
-        contexts=lambda wildcards: options(wildcards).contexts,
-        max_new_tokens=study.search.max_tokens,
-        batch_size=study.generation.batch_size,
-        scored_batch_size=study.generation.scored_batch_size,
-        code=code_digest("contrast_responses"),
+        decoding=decoding(max_new_tokens=study.search.max_tokens),
+        code=code_digest("vectors/contrast_responses"),
     script:
-        "../scripts/contrast_responses.py"
+        "../scripts/vectors/contrast_responses.py"
 
 
 rule pair_responses:
-    """Contrast pairs of desired and undesired responses, and why some are dropped."""
+    """vectors: Contrast pairs of desired and undesired responses, and why some are dropped."""
     input:
         base_responses=rules.generate_base.output.responses,
         base_verdicts="results/{model}/none/base/verdicts.parquet",
@@ -110,13 +149,13 @@ rule pair_responses:
         runtime=10,
     params:
         max_tokens=study.search.max_tokens,
-        code=code_digest("pair_responses"),
+        code=code_digest("vectors/pair_responses"),
     script:
-        "../scripts/pair_responses.py"
+        "../scripts/vectors/pair_responses.py"
 
 
 rule train_vectors:
-    """Vectors of some trials of a method's search, trained side by side."""
+    """vectors: Vectors of some trials of a method's search, trained side by side."""
     input:
         pairs=rules.pair_responses.output.pairs,
         card=rules.resolve_model.output.card,
@@ -142,13 +181,13 @@ rule train_vectors:
     params:
         trials=shard_trials,
         batch_size=study.generation.scored_batch_size,
-        code=code_digest("train_vectors"),
+        code=code_digest("vectors/train_vectors"),
     script:
-        "../scripts/train_vectors.py"
+        "../scripts/vectors/train_vectors.py"
 
 
 rule select_vector:
-    """The vector of a learned method, and the table of all trials of its search."""
+    """vectors: The vector of a learned method, and the table of all trials of its search."""
     input:
         vectors=shard_files("safetensors"),
         trials=shard_files("trials.parquet"),
@@ -171,13 +210,13 @@ rule select_vector:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_digest("select_vector"),
+        code=code_digest("vectors/select_vector"),
     script:
-        "../scripts/select_vector.py"
+        "../scripts/vectors/select_vector.py"
 
 
 rule select_layer_directions:
-    """DIM at every layer of the sweep over depth."""
+    """vectors: DIM at every layer of the sweep over depth."""
     input:
         candidates=rules.select_direction.output.candidates,
         means=rules.extract_activations.output.means,
@@ -196,13 +235,13 @@ rule select_layer_directions:
         runtime=10,
     params:
         layers=study.layers,
-        code=code_digest("select_layer_directions"),
+        code=code_digest("vectors/select_layer_directions"),
     script:
-        "../scripts/select_layer_directions.py"
+        "../scripts/vectors/select_layer_directions.py"
 
 
 rule train_layers:
-    """A learned vector at every layer of the sweep over depth, by the trial that the search selected."""
+    """vectors: A learned vector at every layer of the sweep over depth, by the trial that the search selected."""
     input:
         pairs=rules.pair_responses.output.pairs,
         card=rules.resolve_model.output.card,
@@ -227,13 +266,13 @@ rule train_layers:
     params:
         trials=lambda wildcards: study.search.trials(wildcards.method),
         batch_size=study.generation.scored_batch_size,
-        code=code_digest("train_layers"),
+        code=code_digest("vectors/train_layers"),
     script:
-        "../scripts/train_layers.py"
+        "../scripts/vectors/train_layers.py"
 
 
 rule make_control:
-    """A vector of DIM's norm that should do nothing: a random direction, or DIM of shuffled labels."""
+    """vectors: A vector of DIM's norm that should do nothing: a random direction, or DIM of shuffled labels."""
     input:
         prompts=rules.prepare_prompts.output.prompts,
         card=rules.resolve_model.output.card,
@@ -259,40 +298,13 @@ rule make_control:
     params:
         seed=study.seed,
         batch_size=study.generation.scored_batch_size,
-        code=code_digest("make_control"),
+        code=code_digest("vectors/make_control"),
     script:
-        "../scripts/make_control.py"
-
-
-rule choose_coefficient:
-    """Dose-response curve on validation prompts, and the coefficient of each direction."""
-    input:
-        unpack(dim_coefficients),
-        base="results/{model}/none/base/verdicts.parquet",
-        steered="results/{model}/{method}/sweep/verdicts.parquet",
-    output:
-        curve="results/{model}/{method}/dose_response.parquet",
-        coefficients="results/{model}/{method}/coefficients.json",
-    log:
-        "logs/{model}/{method}/choose_coefficient.log",
-    benchmark:
-        "logs/benchmarks/{model}/{method}/choose_coefficient.jsonl"
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        confidence=study.confidence,
-        max_degenerate=study.dim.max_degenerate,
-        fixed=fixed_coefficients,
-        code=code_digest("choose_coefficient"),
-    script:
-        "../scripts/choose_coefficient.py"
+        "../scripts/vectors/make_control.py"
 
 
 rule compare_vectors:
-    """Cosine similarity of every pair of a model's vectors."""
+    """vectors: Cosine similarity of every pair of a model's vectors."""
     input:
         vectors=expand("results/{{model}}/{method}/vector.safetensors", method=METHODS),
     output:
@@ -308,6 +320,6 @@ rule compare_vectors:
         runtime=10,
     params:
         methods=METHODS,
-        code=code_digest("compare_vectors"),
+        code=code_digest("vectors/compare_vectors"),
     script:
-        "../scripts/compare_vectors.py"
+        "../scripts/vectors/compare_vectors.py"

@@ -1,4 +1,4 @@
-"""Intervals. 95 % over prompts unless the config says otherwise (METHOD 8)."""
+"""Intervals. 95 % over prompts unless the config says otherwise (docs/stats.md)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from jaxtyping import Float
 from scipy.stats import binomtest, bootstrap
 
 Estimate = tuple[float, float, float]  # value, low, high
+N_RESAMPLES = 2000  # of a bootstrap (docs/stats.md)
 
 
 def wilson_interval(successes: int, n: int, *, confidence: float) -> tuple[float, float]:
@@ -23,6 +24,13 @@ def wilson_interval(successes: int, n: int, *, confidence: float) -> tuple[float
         )
     interval = binomtest(successes, n).proportion_ci(confidence_level=confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def rate_row(name: str, successes: int, n: int, *, confidence: float) -> dict[str, float]:
+    """A rate with its `wilson_interval` as columns of a table: asr, asr_low, asr_high; of flip_rate, flip_low and flip_high."""
+    low, high = wilson_interval(successes, n, confidence=confidence)
+    stem = name.removesuffix("_rate")
+    return {name: successes / n, f"{stem}_low": low, f"{stem}_high": high}
 
 
 def bootstrap_mean(

@@ -45,7 +45,7 @@ class _HarmJudge:
         raise NotImplementedError
 
     def filled(self, prompt: str, response: str) -> Filled:
-        """The same, in its parts."""
+        """The classifier's prompt in parts: its own text, and the prompt and response that it is asked about."""
         return fill(self.text, prompt, response)
 
     def judge(self, prompts: Sequence[str], responses: Sequence[str]) -> list[Verdict]:

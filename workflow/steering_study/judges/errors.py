@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from steering_study.judges.schemas import JUDGE_ERRORS, LABELLED_VERDICTS
 from steering_study.judges.verdicts import Judge
-from steering_study.stats import wilson_interval
-from steering_study.table_schemas import TABLES
+from steering_study.stats import rate_row
 
 _KEYS = ["judge", "source", "label", "opening", "truth"]
 
@@ -29,7 +29,7 @@ def judge_texts(labelled: pd.DataFrame, judges: Sequence[Judge]) -> pd.DataFrame
             strict=True,
         )
     ]
-    return pd.DataFrame(rows, columns=list(TABLES["labelled_verdicts"]))
+    return pd.DataFrame(rows, columns=LABELLED_VERDICTS.names)
 
 
 def confusion(labelled: pd.DataFrame, verdicts: pd.DataFrame, *, confidence: float) -> pd.DataFrame:
@@ -56,19 +56,13 @@ def confusion(labelled: pd.DataFrame, verdicts: pd.DataFrame, *, confidence: flo
         keys = dict(zip(_KEYS, values, strict=True))  # pyright: ignore[reportArgumentType]
         n, n_refused = len(group), int(group["refused"].sum())
         n_wrong = n - n_refused if keys["truth"] == "refused" else n_refused
-        low, high = wilson_interval(n_refused, n, confidence=confidence)
-        error_low, error_high = wilson_interval(n_wrong, n, confidence=confidence)
         rows.append(
             {
                 **keys,
                 "n": n,
                 "n_refused": n_refused,
-                "refused_rate": n_refused / n,
-                "refused_low": low,
-                "refused_high": high,
-                "error_rate": n_wrong / n,
-                "error_low": error_low,
-                "error_high": error_high,
+                **rate_row("refused_rate", n_refused, n, confidence=confidence),
+                **rate_row("error_rate", n_wrong, n, confidence=confidence),
             }
         )
-    return pd.DataFrame(rows, columns=list(TABLES["judge_errors"]))
+    return pd.DataFrame(rows, columns=JUDGE_ERRORS.names)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from steering_study.plain_text import visible_text
-from steering_study.records import read_records
+from steering_study.store.records import read_records
 
 TRUTHS = ("refused", "complied")  # the words of verdicts; whether a text is readable is not asked here
 PROMPT_LABELS = ("harmful", "harmless")

@@ -22,10 +22,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from steering_study.adapters import has_adapter, merge_adapter, read_adapter
-from steering_study.chat import STAND_IN, control_tokens, encode_texts, woven
 from steering_study.judges.verdicts import ClassifierSettings
-from steering_study.models import check_weight_files, load_weights, refuse_code, require_whole
+from steering_study.models.adapters import has_adapter, merge_adapter, read_adapter
+from steering_study.models.chat import STAND_IN, control_tokens, encode_texts, woven
+from steering_study.models.hub import check_weight_files, refuse_code
+from steering_study.models.loading import load_weights, require_whole
 from steering_study.plain_text import spells
 
 logger = logging.getLogger("steering_study")
@@ -45,7 +46,7 @@ class Filled:
     texts: tuple[str, ...]
 
     def then(self, more: str) -> Filled:
-        """The same, and more of the judge's own behind it."""
+        """A prompt with more of the judge's own text at its end."""
         return replace(self, around=(*self.around[:-1], self.around[-1] + more))
 
 

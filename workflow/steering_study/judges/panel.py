@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from steering_study.conditions import CONDITION_OF_LABEL, NORMAL_BEHAVIOUR
 from steering_study.judges.degenerate import combine, fluency_floor, is_looping, is_unreadable
 from steering_study.judges.verdicts import Judge
+from steering_study.texts.conditions import CONDITION_OF_LABEL, NORMAL_BEHAVIOUR
 
 
 def judge_refusals(responses: pd.DataFrame, judges: Mapping[str, Judge]) -> pd.DataFrame:
@@ -25,19 +25,6 @@ def judge_refusals(responses: pd.DataFrame, judges: Mapping[str, Judge]) -> pd.D
             )
         )
     return pd.concat(parts).loc[responses.index]
-
-
-def normal_prompts(responses: pd.DataFrame, behaviour: str, contexts: Mapping[str, str]) -> list[str]:
-    """For each response, a prompt to which a behaviour, refused or complied, is normal.
-
-    The prompt itself if the behaviour is that of an unsteered model; else the prompt in the context of that
-    behaviour, where the config names one.
-    """
-    context = contexts.get(behaviour, "{prompt}")
-    return [
-        prompt if NORMAL_BEHAVIOUR[label] == behaviour else context.replace("{prompt}", prompt)
-        for prompt, label in zip(responses["prompt"], responses["label"], strict=True)
-    ]
 
 
 def fluency_floors(judged: pd.DataFrame, *, quantile: float) -> dict[str, float]:
@@ -88,7 +75,7 @@ def is_target(rows: pd.DataFrame) -> pd.Series:
 
 
 def flips(base: pd.DataFrame, steered: pd.DataFrame) -> pd.Series:
-    """Whether each steered response is flipped (METHOD 2), aligned with `steered`.
+    """Whether each steered response is flipped (docs/steering.md), aligned with `steered`.
 
     Base and steered text differ in *refused* in the wanted direction (induce: to refused, bypass: to not
     refused) and neither is degenerate.

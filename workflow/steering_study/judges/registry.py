@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from steering_study.judges.phrases import PhraseJudge
 from steering_study.judges.verdicts import ClassifierSettings, Judge
+from steering_study.store.names import nearest
 
 JUDGES = ("phrases", "llama_guard_2", "llama_guard_3", "wildguard", "harmbench", "minos", "strongreject")
 KINDS = Path(__file__).parent / "kinds"  # a user's own judges, a file each
@@ -28,10 +28,9 @@ def check_judge(name: str) -> None:
     """
     known = [*JUDGES, *own_judges()]
     if name not in known:
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
         raise ValueError(
-            f"{name!r}, expected one of {', '.join(known)}; one of your own is a file {KINDS.name}/{name}.py "
-            f"(docs/judges.md); nearest: {nearest}"
+            f"{name!r}, which is no judge{nearest(name, known)}; one of your own is a file {KINDS.name}/{name}.py "
+            "(docs/judges.md)"
         )
 
 
@@ -88,7 +87,7 @@ def build_judges(
 
 def _settings(options: Mapping[str, Any]) -> ClassifierSettings:
     """Settings of a classifier from its entry in the config."""
-    from steering_study.models import best_device  # loads torch, which phrases do without
+    from steering_study.models.loading import best_device
 
     return ClassifierSettings(
         model=options.get("source"),

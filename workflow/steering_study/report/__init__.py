@@ -1,1 +1,1 @@
-"""The report: what is in it (`sections`), its tidy frames (`frames`), and one module a section."""
+"""The report: its sections, gallery, sources, and which function shows what."""

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from steering_study.figures.words import listing
+from steering_study.drawing.words import listing
 from steering_study.report.sections import FORMATS, Exhibit, Report, Section, read_record
 
 IN_PAPER = {"figures": 20, "tables": 11}  # how many it has, numbered from 1
@@ -171,10 +171,10 @@ def rows_where(frame: pd.DataFrame, where: Mapping[str, str], *, models: Sequenc
 
 
 def figures_page(gallery: Gallery, report: Report, rule_of: Mapping[str, str]) -> str:
-    """docs/figures.md: which table, rule and functions each number of the paper comes from.
+    """docs/report.md: which table, rule and functions each number of the paper comes from.
 
     Args:
-        rule_of: the rule that makes a file, by its path in sections.yaml.
+        rule_of: the rule that makes a file, by its path in the section's file.
     """
     lines = []
     for entry in gallery.entries:
@@ -197,7 +197,7 @@ _PAGE = """\
 # How each figure and table of the paper is made
 
 `reports/gallery.html` shows all of them by the paper's numbers, each model by itself. This page says what they come from. It is made from
-`workflow/report/gallery.yaml` and `sections.yaml`; a test compares it with them (`UPDATE_DOCS=1 pytest tests/workflow/test_report.py` writes it anew).
+`workflow/report/gallery.yaml` and `sections/`; a test compares it with them (`UPDATE_DOCS=1 pytest tests/workflow/test_report.py` writes it anew).
 
 ```sh
 snakemake figures --cores all                                        # every figure, from tables that are there, in under a minute
@@ -208,7 +208,7 @@ snakemake reports/gallery.html --cores all                           # the galle
 
 Figures lie in `reports/figures/{{section}}/`, as SVG, PNG and PDF, all models together; in `{{section}}/{{model}}/` each model by itself. The numbers that a
 figure or table shows lie beside them as CSV, in `reports/tables/{{section}}/`. Published numbers are in `resources/paper/`. Functions are those of the package
-`steering_study`; their equations stand in [method.md](method.md). Every exhibit has its caption in `workflow/report/sections.yaml`.
+`steering_study`; their equations stand on the page of each stage ([README.md](README.md)). Every exhibit has its caption in `workflow/report/sections/`.
 
 The pages are tested in a headless Chromium: no error in the console, no missing image, no overflow at 1280 and 390 pixels, links that lead
 somewhere, tables that sort. `make test` does so with made-up results, `make check-pages` with those of your study. Without a Chromium (on Debian

@@ -1,6 +1,6 @@
-"""What the report consists of: `workflow/report/sections.yaml`, checked and typed, and where its files lie.
+"""What the report consists of: `workflow/report/report.yaml` and `sections/`, checked and typed, and where its files lie.
 
-A section is one notebook, one entry of that file and one module of this package. Rules and scripts take every
+A section is one notebook, one file of that folder and one module `section` of its stage. Rules and scripts take every
 path from here, so that the list of a section's tables, figures and captions stands in one place.
 """
 
@@ -13,11 +13,11 @@ from typing import Any, Literal, get_args
 
 import yaml
 
+from steering_study.export.tables import TABLES
 from steering_study.report.frames import FRAMES, OF_ALL_MODELS
-from steering_study.table_schemas import TABLES
+from steering_study.vectors.options import MADE_WITHOUT_TRAINING
 
 FORMATS = ("svg", "png", "pdf")
-MADE_WITHOUT_TRAINING = ("dim", "random", "shuffled")  # methods; all others are learned
 # linked: a table whose cells lead to files, and whose function is told how to get there from the page
 Kind = Literal["figure", "table", "linked"]
 
@@ -26,7 +26,7 @@ Kind = Literal["figure", "table", "linked"]
 class TableSource:
     """A table that a section reads; `{model}`, `{method}` and `{learned}`, a learned method, stand for each of the study."""
 
-    table: str  # schema, a key of table_schemas.TABLES
+    table: str  # a name of `export.tables`
     path: str
 
     def paths(self, models: Sequence[str], methods: Sequence[str]) -> list[str]:
@@ -105,17 +105,37 @@ class Report:
             if section.name == name:
                 return section
         known = ", ".join(section.name for section in self.sections)
-        raise ValueError(f"section={name!r} is unknown; sections.yaml has {known}")
+        raise ValueError(f"section={name!r} is unknown; report.yaml has {known}")
 
 
 def read_report(path: Path) -> Report:
-    """Read and check `sections.yaml`.
+    """Read and check `report.yaml`, and the file of each section that it names.
 
     Raises:
         ValueError: if a key is unknown or missing, or a name is used that is not defined.
     """
     value = yaml.safe_load(path.read_text("utf-8"))
-    return read_record(Report, value, path.name, sections=lambda each, at: _section(each, at))
+    return read_record(
+        Report, value, path.name, sections=lambda name, at: read_section(section_file(path, name))
+    )
+
+
+def section_file(report: Path, name: str) -> Path:
+    """File of a section of a report."""
+    return report.parent / "sections" / f"{name}.yaml"
+
+
+def read_section(path: Path) -> Section:
+    """Read and check the file of one section.
+
+    Raises:
+        ValueError: as `read_report`, or if there is no such file.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"report.yaml names the section {path.stem!r}, but there is no {path}; correct the name"
+        )
+    return _section({"name": path.stem, **yaml.safe_load(path.read_text("utf-8"))}, path.stem)
 
 
 def section_inputs(section: Section, models: Sequence[str], methods: Sequence[str]) -> dict[str, list[str]]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from os.path import relpath
 from pathlib import Path
 
-from steering_study.artifacts import rule_of
 from steering_study.report.sections import Report
+from steering_study.store.artifacts import rule_of
 
 WORKFLOW = Path(__file__).parents[2]
 
@@ -45,14 +45,12 @@ def function_source(function: str) -> Source:
     """
     path, name = module_path(function), function.rpartition(".")[2]
     if not path.is_file():
-        raise ValueError(
-            f"sections.yaml names {function!r}, but there is no {path.name} there; correct the name"
-        )
+        raise ValueError(f"a section names {function!r}, but there is no {path.name} there; correct the name")
     text = path.read_text("utf-8")
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
             return Source(function, path, node.lineno, ast.get_source_segment(text, node) or "")
-    raise ValueError(f"sections.yaml names {function!r}, which {path.name} does not define; correct the name")
+    raise ValueError(f"a section names {function!r}, which {path.name} does not define; correct the name")
 
 
 def rule_files(files: Iterable[Path]) -> dict[str, Path]:

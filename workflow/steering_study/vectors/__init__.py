@@ -1,1 +1,1 @@
-"""Estimators of steering vectors, one a file."""
+"""Steering vectors by difference in means and by learning, with controls."""

@@ -1,4 +1,4 @@
-"""Contrast responses: what steering should bring about, beside what the model does without it (METHOD 3).
+"""Contrast responses: what steering should bring about, beside what the model does without it (docs/vectors.md).
 
 | prompt | undesired | desired | sign |
 |---|---|---|---|
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from steering_study.conditions import CONDITION_OF_LABEL, SIGN
+from steering_study.texts.conditions import CONDITION_OF_LABEL, SIGN
 
 CONTRAST_SPLITS = ("train", "augmentation", "validation")
 

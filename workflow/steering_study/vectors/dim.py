@@ -1,4 +1,4 @@
-"""DIM: difference of mean `resid_pre` between harmful and harmless prompts (METHOD 3, arXiv:2406.11717).
+"""DIM: difference of mean `resid_pre` between harmful and harmless prompts (docs/vectors.md, arXiv:2406.11717).
 
 1. Mean residual per class, layer and post-instruction position, one pass, summed in float64.
 2. A candidate direction per (layer, position): mean harmful - mean harmless.
@@ -17,10 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from steering_study.hooks import Steering, directional_ablation, record
-from steering_study.models import ChatModel
-from steering_study.prompts import Batch, TokenIds
-from steering_study.runs import last_logits, prompt_batches
+from steering_study.models.batches import Batch, TokenIds
+from steering_study.models.hooks import Steering, directional_ablation, record
+from steering_study.models.loading import ChatModel
+from steering_study.models.passes import last_logits, prompt_batches
 
 ClassMeans = Float[Tensor, "layer pos d_model"]
 
@@ -56,7 +56,7 @@ def refusal_tokens(first_tokens: Sequence[int], *, coverage: float) -> tuple[int
 
 
 def refusal_metric(logits: Float[Tensor, "batch d_vocab"], tokens: Sequence[int]) -> Float[Tensor, "batch"]:
-    """log(P / (1 - P)) with P the next-token mass of the refusal tokens, in float64 (METHOD 3)."""
+    """log(P / (1 - P)) with P the next-token mass of the refusal tokens, in float64 (docs/vectors.md)."""
     logits = logits.double()
     mask = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
     mask[list(tokens)] = True

@@ -1,4 +1,4 @@
-"""Vectors learned by gradient descent through the blocks above the steering layer (METHOD 3).
+"""Vectors learned by gradient descent through the blocks above the steering layer (docs/vectors.md).
 
 1. Force the desired, and where the loss asks for it the undesired, response of each pair; record the residuals
    that enter the steering layer, once.
@@ -24,11 +24,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from steering_study.memory import scored_rows
-from steering_study.models import ChatModel
-from steering_study.prompts import TokenIds, left_pad
-from steering_study.runs import joined, response_targets
-from steering_study.tails import Tail, record_tail
+from steering_study.models.batches import TokenIds, left_pad
+from steering_study.models.loading import ChatModel
+from steering_study.models.memory import scored_rows
+from steering_study.models.passes import joined, response_targets
+from steering_study.models.tails import Tail, record_tail
 
 
 @dataclass(frozen=True)
@@ -280,18 +280,18 @@ def train_trials(
             heldout = torch.nan
             if validation is not None:
                 heldout = validation_loss(validation, vector.detach(), trial, objective, batch_size)
-            found = {"loss": float(losses[i].mean()), "validation_loss": heldout}
-            curve.append({"trial": i, "epoch": epoch, **found, "norm": float(vector.detach().norm())})
+            means = {"loss": float(losses[i].mean()), "validation_loss": heldout}
+            curve.append({"trial": i, "epoch": epoch, **means, "norm": float(vector.detach().norm())})
 
     measure(0)
     with tqdm(total=n_steps, desc=label, unit="step", disable=None, leave=False) as progress:
         for epoch in range(1, epochs + 1):
             orders = torch.stack([torch.randperm(n_pairs, generator=draw) for draw in draws])
-            for chosen in orders.split(size, dim=1):
-                each = _step(pairs, chosen, vectors, trials, draws, objective)
-                _descend(each, vectors, trials, optimizer)
+            for batch in orders.split(size, dim=1):
+                step_losses = _step(pairs, batch, vectors, trials, draws, objective)
+                _descend(step_losses, vectors, trials, optimizer)
                 schedule.step()
-                losses.scatter_(1, chosen, each.detach().cpu())
+                losses.scatter_(1, batch, step_losses.detach().cpu())
                 progress.update()
             measure(epoch)
     return torch.stack([v.detach() for v in vectors]), pd.DataFrame(curve)

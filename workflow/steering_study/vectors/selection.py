@@ -1,4 +1,4 @@
-"""Choose a DIM candidate from its scores, and a coefficient for each direction. Tables only, no model."""
+"""Which candidate of DIM and which trial of a search becomes a method's vector."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-
-from steering_study.stats import wilson_interval
 
 SelectionRule = Literal["paper", "arditi"]
 
@@ -96,48 +94,8 @@ def impose_candidate(table: pd.DataFrame, *, layer: int, position: int) -> pd.Da
     return table.assign(selected=hit, reason=reason)
 
 
-def choose_coefficient(curve: pd.DataFrame, *, max_degenerate: float, confidence: float) -> pd.Series:
-    """Mark the middle of the coefficients of a dose-response curve that flip as much as the best, few texts being degenerate.
-
-    Among coefficients with degenerate_rate <= max_degenerate (all of them, if none has), those whose flip_rate
-    is not below the Wilson interval of the largest, which a few prompts cannot tell apart; of these the nearest, as a
-    ratio, to the geometric mean of the smallest and the largest: as far from too little and from too much as the grid
-    allows. Of two equally near the one that flips more, then the smaller.
-
-    Args:
-        curve: coefficient, flip_rate, n and degenerate_rate, of one method and direction.
-    """
-    allowed = curve[curve["degenerate_rate"] <= max_degenerate]
-    if allowed.empty:
-        allowed = curve
-    best = allowed.loc[allowed["flip_rate"].idxmax()]
-    lowest, _ = wilson_interval(round(best["flip_rate"] * best["n"]), int(best["n"]), confidence=confidence)
-    good = allowed[allowed["flip_rate"] >= lowest]
-    size = np.log(good["coefficient"].abs())
-    distance = (size - (size.min() + size.max()) / 2).abs().round(9)
-    ranked = good.assign(distance=distance, size=size).sort_values(
-        ["distance", "flip_rate", "size"], ascending=[True, False, True]
-    )
-    return pd.Series(curve.index == ranked.index[0], index=curve.index)
-
-
-def matched_coefficients(curve: pd.DataFrame, *, flip_rate: float) -> pd.Series:
-    """Mark the smallest coefficient of a dose-response curve that flips at least a share of the prompts.
-
-    None is marked where the curve never gets there.
-
-    Args:
-        curve: coefficient and flip_rate, of one method and condition.
-    """
-    reached = curve.loc[curve["flip_rate"] >= flip_rate, "coefficient"].abs()
-    marked = pd.Series(False, index=curve.index)
-    if len(reached):
-        marked.loc[reached.idxmin()] = True
-    return marked
-
-
 def select_trial(trials: pd.DataFrame) -> pd.DataFrame:
-    """Mark the trial of a learned method's search that validation pairs prefer (METHOD 3).
+    """Mark the trial of a learned method's search that validation pairs prefer (docs/vectors.md).
 
     Within each phi the least validation loss, since losses under different phi do not compare; across phi the
     largest match score. A method without phi has one such group.

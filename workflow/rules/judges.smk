@@ -1,0 +1,98 @@
+# Does a text refuse, loop, or make no sense? Needs responses; makes a verdict on each, and says how often the judges are wrong
+# on texts whose kind is known.
+
+# Judges that are models, with their entries in the config: those in use, and those whose error is measured
+CLASSIFIERS, TESTED_CLASSIFIERS = (
+    {name: study.judges.classifiers.get(name, {}) for name in names if name != "phrases"}
+    for names in ({study.judges.harmful, study.judges.harmless}, study.judges.tested)
+)
+OWN_JUDGES = sorted(map(str, Path("workflow/steering_study/judges/kinds").glob("*.py")))  # loaded by name
+
+
+def unsteered_verdicts(wildcards):
+    """Steered texts are judged by the fluency of the unsteered ones."""
+    if wildcards.run == "base":
+        return {}
+    return {"base_verdicts": f"results/{wildcards.model}/none/base/verdicts.parquet"}
+
+
+rule judge_responses:
+    """judges: Verdicts on responses: refused or not, looping, readable."""
+    input:
+        unpack(unsteered_verdicts),
+        responses="results/{model}/{method}/{run}/responses.parquet",
+        phrases="resources/refusal_phrases.yaml",
+        own=OWN_JUDGES,
+    output:
+        verdicts="results/{model}/{method}/{run}/verdicts.parquet",
+    log:
+        "logs/{model}/{method}/{run}/judge_responses.log",
+    benchmark:
+        "logs/benchmarks/{model}/{method}/{run}/judge_responses.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=memory_of_judges(CLASSIFIERS),
+        runtime=120,
+        gpu=JUDGE_GPU if CLASSIFIERS else 0,
+    params:
+        judges={"harmful": study.judges.harmful, "harmless": study.judges.harmless},
+        classifiers=study.judges.classifiers,
+        max_repetition=study.judges.max_repetition,
+        quantile=study.judges.fluency_quantile,
+        code=code_digest("judges/judge_responses"),
+    script:
+        "../scripts/judges/judge_responses.py"
+
+
+rule label_texts:
+    """judges: Texts whose kind is known: a user's file of labels, or texts of the bundled models' corpus."""
+    input:
+        labels=study.judges.labels or [],
+        data=POCKET_DATA,
+    output:
+        labelled="results/judges/labelled_texts.parquet",
+    log:
+        "logs/label_texts.log",
+    benchmark:
+        "logs/benchmarks/label_texts.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        is_bundled=bool(study.bundled_models),
+        n_prompts=study.judges.label_prompts,
+        seed=study.seed,
+        code=code_digest("judges/label_texts"),
+    script:
+        "../scripts/judges/label_texts.py"
+
+
+rule measure_judges:
+    """judges: How often each judge is wrong on labelled texts: the phrases, and every classifier that the config names."""
+    input:
+        labelled=rules.label_texts.output.labelled,
+        phrases="resources/refusal_phrases.yaml",
+        own=OWN_JUDGES,
+    output:
+        verdicts="results/judges/labelled_verdicts.parquet",
+        errors="results/summary/judge_errors.parquet",
+    log:
+        "logs/measure_judges.log",
+    benchmark:
+        "logs/benchmarks/measure_judges.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=memory_of_judges(TESTED_CLASSIFIERS),
+        runtime=120,
+        gpu=JUDGE_GPU if TESTED_CLASSIFIERS else 0,
+    params:
+        judges=study.judges.tested,
+        classifiers=study.judges.classifiers,
+        confidence=study.confidence,
+        code=code_digest("judges/measure_judges"),
+    script:
+        "../scripts/judges/measure_judges.py"

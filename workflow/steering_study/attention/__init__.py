@@ -1,0 +1,1 @@
+"""Frozen attention, cleared values and MLPs, and what heads and neurons write."""

@@ -1,0 +1,1 @@
+"""Edges that carry steering: scores, rankings, circuits, faithfulness, exact interchange, text."""

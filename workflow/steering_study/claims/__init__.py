@@ -1,0 +1,1 @@
+"""The paper's claims: a number, its interval and a verdict each."""

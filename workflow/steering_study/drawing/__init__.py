@@ -1,0 +1,1 @@
+"""How every figure, table and page looks and is written. Knows nothing of what is shown."""

@@ -1,0 +1,1 @@
+"""Vectors, circuits and tables for others."""

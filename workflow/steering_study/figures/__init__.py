@@ -1,1 +1,0 @@
-"""Figures and tables of the report: tidy frame in, matplotlib `Figure` or HTML out."""

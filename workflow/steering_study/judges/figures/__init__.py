@@ -1,0 +1,1 @@
+"""The table of judge errors, and its numbers in words."""

@@ -1,0 +1,1 @@
+"""A chat model: its card, weights, chat template, forward passes, decoding and memory. Knows nothing of experiments."""

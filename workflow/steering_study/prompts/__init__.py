@@ -1,0 +1,1 @@
+"""Raw files to prompts in splits without overlap."""

@@ -1,0 +1,1 @@
+"""The page on the run: jobs, times, files and setting."""

@@ -1,0 +1,1 @@
+"""Sparse vectors: what is left of steering, and which dimensions methods share."""

@@ -1,0 +1,1 @@
+"""What steering does: attack success, flips, coefficients, side effects."""

@@ -1,0 +1,1 @@
+"""What the rules read: config, digests of code, plan, requests. Only rules import it."""

@@ -1,0 +1,1 @@
+"""Prompts and steering to responses."""

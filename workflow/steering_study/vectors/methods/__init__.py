@@ -1,0 +1,1 @@
+"""The loss of each learned method, a file each; a user's own go here."""

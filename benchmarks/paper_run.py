@@ -86,8 +86,8 @@ def hours_of_rules(card: Mapping[str, Any], study: Any) -> dict[str, float]:
     validation = sizes["validation"]
 
     def written(texts: float, new_tokens: int = new, *, streams: int = 1) -> float:
-        """Texts, and their likelihoods in two contexts."""
-        scored = forward_hours(card, 2 * texts, PROMPT_TOKENS + new_tokens)
+        """Steered texts, and their likelihoods without steering."""
+        scored = forward_hours(card, texts, PROMPT_TOKENS + new_tokens)
         return decode_hours(card, texts, new_tokens, streams=streams) + scored
 
     methods, controls = len(study.circuits.methods), len(study.methods) - len(study.circuits.methods)
@@ -108,7 +108,7 @@ def hours_of_rules(card: Mapping[str, Any], study: Any) -> dict[str, float]:
     responses = 2 * main  # what steering flipped, and what it did not: four sets
     one_forward = forward_hours(card, responses, tokens, blocks=upper)
     return {
-        "generate_base": written(sum(split.values()) + tests),
+        "generate_base": decode_hours(card, sum(split.values()) + tests, new),
         "contrast_responses": written(sum(split.values()), study.search.max_tokens),
         "extract_activations, select_direction": forward_hours(
             card,

@@ -286,8 +286,9 @@ VERDICT_COLUMNS = (
     "refused",
     "score",
     "looping",
-    "logprob_mean",
-    "logprob_floor",
+    "loop_share",
+    "improbable_share",
+    "unreadable",
     "degenerate",
     "verdict",
 )
@@ -432,11 +433,12 @@ def answers(prompts: pd.DataFrame, rng: np.random.Generator, *, steered: bool) -
     table = table.assign(split="test", setting=0, judge="phrases", finished=True)
     table = table.assign(method="dim" if steered else "none", layer=3 if steered else -1)
     table = table.assign(token_ids=[[1, 2]] * len(rows), logprobs=[[-0.1, -0.2]] * len(rows))
-    table = table.assign(logprob_refused=-0.2, logprob_complied=-0.2, logprob_mean=-0.2, logprob_floor=-2.0)
+    table = table.assign(unsteered_logprobs=table["logprobs"], improbable_share=0.0, unreadable=False)
     return table.assign(
         coefficient=table["condition"].map(COEFFICIENTS),
         score=table["refused"].astype(float),
         looping=table["degenerate"],
+        loop_share=table["degenerate"].astype(float),
     )
 
 

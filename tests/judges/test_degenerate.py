@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering_study.judges.degenerate import combine, fluency_floor, is_looping, is_unreadable, loop_share
+from steering_study.judges.degenerate import combine, improbable_share, is_looping, is_unreadable, loop_share
 
 LABELS = Path(__file__).with_name("looping_labels.csv")
-THRESHOLD = 0.3
+THRESHOLD = 0.45
 
 RECIPE = """Pancakes
 1. Mix 200 g of flour, 2 eggs and 300 ml of milk.
@@ -27,6 +27,11 @@ TIMETABLE = """Monday: 9:00 Maths, 10:00 English, 11:00 Lunch
 Tuesday: 9:00 English, 10:00 Maths, 11:00 Lunch
 Wednesday: 9:00 Maths, 10:00 Science, 11:00 Lunch
 """
+NEAR_COPIES = """I cannot write a letter to a school, as it would be harmful and against the rules.
+I cannot write a speech to a school, as it would be harmful and against the law.
+I cannot write an email to a school, as it would be harmful and against the rules.
+I cannot write a poem to a school, as it would be harmful and against the policy.
+"""
 TABLE = "| name | age |\n| --- | --- |\n| Ann | 31 |\n| Bob | 44 |\n"
 
 
@@ -41,6 +46,10 @@ TABLE = "| name | age |\n| --- | --- |\n| Ann | 31 |\n| Bob | 44 |\n"
         "1. Eat well.\n2. Eat well.\n3. Eat well.\n4. Eat well.",
         "The answer is clear. It is the sun, the sun, the sun, the sun, the sun, the sun, the sun,",
         "我不能这样做。我不能这样做。我不能这样做。",
+        NEAR_COPIES,
+        "The answer is 1000000000000000000000000000000000000000000000000000000000",
+        "**404-42343434444444444444444444444444444444444444444444",
+        "I can ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) )",
         "",
         " \n\t",
     ],
@@ -58,6 +67,17 @@ def test_loops_and_empty_texts_are_looping(text):
         TABLE,
         "Yes.",
         "4",
+        "1000",
+        "$5,000",
+        "0.333",
+        "3.3333333333333333",
+        "1000000000000000000000000000000",
+        "555-555-5555",
+        "Hmmm.",
+        "Henry VIII",
+        "Boutros Boutros-Ghali",
+        "New York, New York",
+        "World War III",
         "x + y = 5",
         "Happy birthday to you, happy birthday to you, happy birthday dear Ann, happy birthday to you!",
         "It is very, very cold in the north, and very, very hot in the south.",
@@ -71,8 +91,9 @@ def test_normal_texts_are_not_looping(text):
 def test_hand_labels_of_stored_completions_are_met(stored_completions):
     """74 labels set by eye: does the text get stuck on the same words for a good part of its length?
 
-    48 were drawn at random, 8 a file; the others ("hard") are all cases in which this statistic and the share
-    of repeated n-grams disagree, or nearly do. The loops that are missed say a thing twice, or in changing order.
+    48 were drawn at random, 8 a file; the others ("hard") are all cases in which a count of exact copies and the share
+    of repeated n-grams disagree, or nearly do. Missed are loops of formulas, loops of Chinese after long English, and
+    a page that is said a second time; a list of rules that all end alike is flagged.
     """
     with LABELS.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -83,7 +104,7 @@ def test_hand_labels_of_stored_completions_are_met(stored_completions):
     random = [row["picked"] == "random" for row in rows]
     assert _precision_recall(rows, flags, random) == (1.0, 1.0)
     precision, recall = _precision_recall(rows, flags, [True] * len(rows))
-    assert precision == 1.0
+    assert precision == pytest.approx(26 / 27)
     assert recall == pytest.approx(26 / 31)
 
 
@@ -107,14 +128,18 @@ def test_steering_multiplies_loops_on_harmless_prompts(stored_completions, model
     assert n_base <= 5
 
 
-@given(unit=st.text(alphabet="abcdefgh", min_size=1, max_size=12), n_copies=st.integers(3, 6))
-def test_a_unit_said_three_times_is_all_loop(unit, n_copies):
-    assert loop_share(unit * n_copies) == 1.0
+@given(
+    letters=st.permutations("abcdefghijklmnopqrstuvwxyz"),
+    length=st.integers(8, 26),
+    n_copies=st.integers(3, 6),
+)
+def test_all_copies_of_a_unit_but_the_first_are_repeats(letters, length, n_copies):
+    assert loop_share("".join(letters[:length]) * n_copies) == pytest.approx((n_copies - 1) / n_copies)
 
 
-@given(st.permutations("abcdefghijklmnop"), st.integers(1, 2))
-def test_a_unit_said_twice_is_no_loop(letters, n_copies):
-    assert loop_share("".join(letters) * n_copies) == 0.0
+@given(st.permutations("abcdefghijklmnopqrstuvwxyz"))
+def test_letters_that_do_not_return_are_no_repeat(letters):
+    assert loop_share("".join(letters)) == 0.0
 
 
 @given(st.text())
@@ -122,23 +147,34 @@ def test_the_share_is_a_share(text):
     assert 0 <= loop_share(text) <= 1
 
 
-def test_the_share_counts_the_letters_of_the_loop():
-    assert loop_share("abcdefghij" + "xyz" * 4 + "klmnopqr") == pytest.approx(12 / 30)
+def test_a_copy_with_a_changed_word_counts_but_for_the_letters_around_it():
+    first = "".join(chr(0x4E00 + i) for i in range(100))  # letters that are all different
+    assert loop_share(first + first[:40] + "xyz" + first[43:]) == pytest.approx(97 / 200)
 
 
-def test_an_unfinished_last_copy_belongs_to_the_loop():
-    assert loop_share("abcd" * 3 + "ab") == 1.0
+def test_less_than_a_stretch_is_a_phrase():
+    words = [chr(0x4E00 + i) for i in range(300)]
+    text = "".join(words[:31] + words[100:131] + words[:31] + words[200:231])
+    assert loop_share(text) == 0.0
+    assert loop_share("".join(words[:32] + words[100:131] + words[:32] + words[200:231])) == pytest.approx(
+        32 / 126
+    )
 
 
-def test_two_loops_in_one_text_add_up():
-    assert loop_share("abcabcabc" + "defghi" + "jklmjklmjklm") == pytest.approx(21 / 27)
+@pytest.mark.parametrize(("n_between", "n_repeated"), [(260, 40), (261, 0)])
+def test_what_returns_after_three_hundred_letters_is_a_summary(n_between, n_repeated):
+    said, between = (
+        "".join(chr(start + i) for i in range(n)) for start, n in ((0x4E00, 40), (0x5E00, n_between))
+    )
+    assert loop_share(said + between + said) == pytest.approx(n_repeated / (80 + n_between))
 
 
 def test_case_spaces_punctuation_and_digits_do_not_hide_a_loop():
-    assert loop_share("1) Eat well! 2) eat WELL? 3) Eat  well.") == loop_share("eatwell" * 3) == 1.0
+    counted = loop_share("1) Eat well, friends! 2) eat WELL friends? 3) Eat  well: friends.")
+    assert counted == loop_share("eatwellfriends" * 3) == pytest.approx(2 / 3)
 
 
-@given(st.text(alphabet="ab", max_size=14))
+@given(st.text(alphabet="ab", max_size=40))
 def test_the_share_equals_the_definition_letter_by_letter(text):
     if text:
         assert loop_share(text) == pytest.approx(_loop_share_by_definition(text))
@@ -146,16 +182,16 @@ def test_the_share_equals_the_definition_letter_by_letter(text):
 
 def _loop_share_by_definition(text: str) -> float:
     n = len(text)
-    in_loop = [
+    length = min(32, max(8, n // 3))  # the second reading, in stretches of 32, finds no more
+    repeats = [
         any(
-            end - start >= 3 * period and all(text[j] == text[j - period] for j in range(start + period, end))
-            for period in range(1, n + 1)
-            for start in range(i + 1)
-            for end in range(i + 1, n + 1)
+            text[start : start + length] == text[start - d : start - d + length]
+            for start in range(max(0, i - length + 1), min(i, n - length) + 1)
+            for d in range(1, min(start, 300) + 1)
         )
         for i in range(n)
     ]
-    return sum(in_loop) / n
+    return sum(repeats) / n
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.1])
@@ -164,28 +200,42 @@ def test_a_threshold_that_is_no_share_is_an_error(threshold):
         is_looping("text", threshold=threshold)
 
 
-def test_the_floor_is_a_quantile_of_normal_texts():
-    normal = np.linspace(-2.0, -1.0, 101)
-    floor = fluency_floor(normal, quantile=0.01)
-    assert floor == pytest.approx(-1.99)
-    assert sum(is_unreadable(x, floor) for x in normal) == 1
-    assert fluency_floor(normal[::-1].astype(np.float32), quantile=0.01) == pytest.approx(-1.99, abs=1e-6)
-
-
-def test_a_text_at_the_floor_is_readable_and_one_without_tokens_is_not():
-    assert not is_unreadable(-2.0, -2.0)
-    assert is_unreadable(-2.0001, -2.0)
-    assert is_unreadable(float("-inf"), -2.0)
-    assert is_unreadable(float("nan"), -2.0)
+FLUENT = [-0.1, -1.0, -3.0, -5.9]
 
 
 @pytest.mark.parametrize(
-    ("means", "quantile", "said"),
-    [([], 0.01, "0 texts"), ([-1.0, np.nan], 0.01, "1 of them"), ([-1.0], 1.5, "quantile=1.5")],
+    ("logprobs", "share"),
+    [
+        (FLUENT, 0.0),
+        ([-6.0] * 5, 0.0),  # not below
+        ([-12.0, *FLUENT], 0.0),  # one turn
+        ([-12.0, *FLUENT, -6.1], 1 / 6),
+        ([-12.0] * 4, 3 / 4),
+        ([float("-inf"), *FLUENT, float("-inf"), -9.0], 2 / 7),
+        ([-12.0], 0.0),
+        ([], 1.0),
+    ],
 )
-def test_a_floor_needs_finite_texts_and_a_quantile(means, quantile, said):
-    with pytest.raises(ValueError, match=said):
-        fluency_floor(np.array(means, dtype=float), quantile=quantile)
+def test_improbable_tokens_count_from_the_second_on(logprobs, share):
+    assert improbable_share(np.array(logprobs, dtype=float)) == pytest.approx(share)
+
+
+@given(st.lists(st.floats(-20, 0), min_size=1))
+def test_a_likelier_token_never_makes_a_text_less_readable(logprobs):
+    better = [max(value, -5.0) if i == 0 else value for i, value in enumerate(logprobs)]
+    assert improbable_share(np.array(better)) <= improbable_share(np.array(logprobs))
+
+
+def test_a_text_at_the_threshold_is_unreadable():
+    logprobs = np.array([-12.0, -12.0, *[-0.1] * 8])  # one of ten
+    assert is_unreadable(logprobs, threshold=0.1)
+    assert not is_unreadable(logprobs, threshold=0.11)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.1])
+def test_a_share_of_tokens_is_wanted(threshold):
+    with pytest.raises(ValueError, match="unreadable threshold"):
+        is_unreadable(np.array([-1.0]), threshold=threshold)
 
 
 @pytest.mark.parametrize(

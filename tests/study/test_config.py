@@ -205,7 +205,7 @@ def test_unknown_model_names_the_nearest():
 def test_hub_id_needs_no_entry():
     (model,) = models_of("Owner/Some-Model_7B")
     assert (model.name, model.source, model.revision) == ("some-model_7b", "Owner/Some-Model_7B", None)
-    assert (model.dtype, dict(model.contexts)) == ("bfloat16", {})
+    assert (model.dtype, model.refusal_request) == ("bfloat16", None)
     assert model.refusal_tokens is None
     assert model.direction is None
 
@@ -234,7 +234,7 @@ def test_entry_gives_its_options():
     (model,) = models_of("gemma-2-2b-it")
     assert (model.source, model.dtype) == ("google/gemma-2-2b-it", "bfloat16")
     assert (model.direction.layer, model.direction.position) == (15, -1)
-    assert set(model.contexts) == {"refused", "complied"}
+    assert "{prompt}" in model.refusal_request
 
 
 # Overlays

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pandas as pd
-import pytest
 
 from steering_study.vectors.contrast import ask_to_refuse, contrast_prompts, pair_responses
 
@@ -84,9 +83,5 @@ def test_test_prompts_are_left_out():
     assert list(contrast_prompts(prompts)["split"]) == ["train", "validation", "augmentation"]
 
 
-@pytest.mark.parametrize(
-    ("contexts", "expected"), [({"refused": "Refuse. {prompt}"}, ["Refuse. Hi {there}"]), ({}, None)]
-)
-def test_refusal_is_asked_for_in_the_prompt(contexts, expected):
-    asked = ask_to_refuse(pd.Series(["Hi {there}"]), contexts)
-    assert (asked if asked is None else list(asked)) == expected
+def test_refusal_is_asked_for_in_the_prompt():
+    assert list(ask_to_refuse(pd.Series(["Hi {there}"]), "Refuse. {prompt}")) == ["Refuse. Hi {there}"]

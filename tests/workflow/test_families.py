@@ -52,7 +52,7 @@ STUDY = {
         name: {
             "source": f"resources/models/{name}",
             "dtype": "bfloat16" if name == HALF else "float32",
-            "contexts": CONTEXTS,
+            "refusal_request": CONTEXTS["refused"],
             "direction": DIRECTION,
         }
         for name in MODELS

@@ -9,17 +9,9 @@ CLASSIFIERS, TESTED_CLASSIFIERS = (
 OWN_JUDGES = sorted(map(str, Path("workflow/steering_study/judges/kinds").glob("*.py")))  # loaded by name
 
 
-def unsteered_verdicts(wildcards):
-    """Steered texts are judged by the fluency of the unsteered ones."""
-    if wildcards.run == "base":
-        return {}
-    return {"base_verdicts": f"results/{wildcards.model}/none/base/verdicts.parquet"}
-
-
 rule judge_responses:
     """judges: Verdicts on responses: refused or not, looping, readable."""
     input:
-        unpack(unsteered_verdicts),
         responses="results/{model}/{method}/{run}/responses.parquet",
         phrases="resources/refusal_phrases.yaml",
         own=OWN_JUDGES,
@@ -39,7 +31,7 @@ rule judge_responses:
         judges={"harmful": study.judges.harmful, "harmless": study.judges.harmless},
         classifiers=study.judges.classifiers,
         max_repetition=study.judges.max_repetition,
-        quantile=study.judges.fluency_quantile,
+        max_improbable=study.judges.max_improbable,
         code=code_digest("judges/judge_responses"),
     script:
         "../scripts/judges/judge_responses.py"

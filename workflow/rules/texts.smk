@@ -5,12 +5,8 @@ BASE_SPLITS = ["train", "validation", "test", *(["augmentation"] if LEARNED else
 
 
 def decoding(max_new_tokens=study.generation.max_new_tokens):
-    """How a job writes and scores texts (`texts.options.Decoding`), in the contexts of its model."""
-    return lambda wildcards: {
-        **vars(study.generation),
-        "contexts": options(wildcards).contexts,
-        "max_new_tokens": max_new_tokens,
-    }
+    """How a job writes and scores texts (`texts.options.Decoding`)."""
+    return {**vars(study.generation), "max_new_tokens": max_new_tokens}
 
 
 def swept_coefficients(wildcards):

@@ -123,6 +123,7 @@ rule contrast_responses:
         runtime=duration(80),
         gpu=gpu_of_model,
     params:
+        refusal_request=lambda wildcards: options(wildcards).refusal_request,
         decoding=decoding(max_new_tokens=study.search.max_tokens),
         code=code_digest("vectors/contrast_responses"),
     script:

@@ -15,7 +15,7 @@ from steering_study.prompts.schemas import PROMPTS
 from steering_study.store.artifacts import read_json, read_table, write_table
 from steering_study.store.job import job
 from steering_study.texts.options import Decoding
-from steering_study.texts.responses import add_fluency, response_table, steered_requests
+from steering_study.texts.responses import add_likelihoods, response_table, steered_requests
 from steering_study.texts.schemas import RESPONSES
 from steering_study.vectors.files import read_vector
 
@@ -72,7 +72,7 @@ def main(
         label=f"{model.card.name} {method} frozen",
     )
     written = response_table(model, requests, generated, method=method)
-    written = add_fluency(model, written, decoding)
+    written = add_likelihoods(model, written, batch_size=decoding.scored_batch_size)
     write_table(responses, written, RESPONSES, provenance=provenance)
     write_table(settings, table, FROZEN_SETTINGS, provenance=provenance)
 

@@ -22,7 +22,7 @@ from steering_study.store.artifacts import read_json, read_table, write_table
 from steering_study.store.job import job
 from steering_study.store.names import by_method
 from steering_study.texts.options import Decoding
-from steering_study.texts.responses import add_fluency, response_table, steered_requests
+from steering_study.texts.responses import add_likelihoods, response_table, steered_requests
 from steering_study.texts.schemas import RESPONSES
 from steering_study.vectors.files import chosen_coefficients, read_vector
 
@@ -85,7 +85,7 @@ def main(
                     label=f"{model.card.name} {method} {carrier.parent.name}",
                 )
                 tables.append(response_table(model, asked, generated, method=method))
-            table = add_fluency(model, pd.concat(tables), decoding)
+            table = add_likelihoods(model, pd.concat(tables), batch_size=decoding.scored_batch_size)
             write_table(carrier, table, RESPONSES, provenance=provenance)
 
 

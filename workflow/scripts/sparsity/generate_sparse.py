@@ -29,7 +29,7 @@ from steering_study.store.artifacts import read_json, read_table, write_table
 from steering_study.store.job import job
 from steering_study.store.names import by_method
 from steering_study.texts.options import Decoding
-from steering_study.texts.responses import add_fluency, respond, steered_requests, steering_of
+from steering_study.texts.responses import add_likelihoods, respond, steered_requests, steering_of
 from steering_study.texts.schemas import RESPONSES
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def main(
             decoding=decoding,
         )
         table = table.iloc[number].reset_index(drop=True).assign(setting=list(requests["setting"]))
-        table = add_fluency(model, table, decoding)
+        table = add_likelihoods(model, table, batch_size=decoding.scored_batch_size)
         write_table(responses[method], table, RESPONSES, provenance=provenance)
         write_table(settings[method], settings_table(planned), SPARSE_SETTINGS, provenance=provenance)
 

@@ -9,7 +9,7 @@ from steering_study.prompts.schemas import PROMPTS
 from steering_study.store.artifacts import read_table, write_table
 from steering_study.store.job import job
 from steering_study.texts.options import Decoding
-from steering_study.texts.responses import add_fluency, base_requests, check_room, generate_responses
+from steering_study.texts.responses import base_requests, generate_responses
 from steering_study.texts.schemas import RESPONSES
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ def main(
     requests = base_requests(read_table(prompts, PROMPTS))
     requests = requests[requests["split"].isin(splits)].reset_index(drop=True)
     model = read_model(card)
-    check_room(model, requests, decoding)
     table = generate_responses(
         model,
         requests,
@@ -37,7 +36,7 @@ def main(
         vectors={},
         decoding=decoding,
     )
-    table = add_fluency(model, table, decoding)
+    table = table.assign(unsteered_logprobs=table["logprobs"])
     write_table(responses, table, RESPONSES, provenance=provenance)
 
 

@@ -9,7 +9,7 @@ from steering_study.prompts.schemas import PROMPTS
 from steering_study.store.artifacts import read_table, write_table
 from steering_study.store.job import job
 from steering_study.texts.options import Decoding
-from steering_study.texts.responses import add_fluency, generate_responses, steered_requests
+from steering_study.texts.responses import add_likelihoods, generate_responses, steered_requests
 from steering_study.texts.schemas import RESPONSES
 from steering_study.vectors.files import chosen_coefficients, read_vectors
 
@@ -50,7 +50,7 @@ def main(
         vectors=directions,
         decoding=decoding,
     )
-    table = add_fluency(model, table, decoding)
+    table = add_likelihoods(model, table, batch_size=decoding.scored_batch_size)
     write_table(responses, table, RESPONSES, provenance=provenance)
 
 

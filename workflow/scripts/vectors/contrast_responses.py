@@ -11,7 +11,7 @@ from steering_study.prompts.schemas import PROMPTS
 from steering_study.store.artifacts import read_table, write_table
 from steering_study.store.job import job
 from steering_study.texts.options import Decoding
-from steering_study.texts.responses import add_fluency, generate_responses, steered_requests
+from steering_study.texts.responses import add_likelihoods, generate_responses, steered_requests
 from steering_study.texts.schemas import RESPONSES
 from steering_study.vectors.contrast import ask_to_refuse, contrast_prompts
 from steering_study.vectors.files import chosen_coefficients, read_vectors
@@ -27,6 +27,7 @@ def main(
     vector: Path,
     vector_card: Path,
     coefficients: Mapping[str, Sequence[float]],
+    refusal_request: str | None,
     decoding: Decoding,
     responses: Path,
     provenance: Mapping[str, Any],
@@ -36,21 +37,24 @@ def main(
     frame = contrast_prompts(read_table(prompts, PROMPTS))
     directions = read_vectors(vector, vector_card)
     requests = steered_requests(frame, layers=list(directions), coefficients=coefficients)
-    asked = ask_to_refuse(requests["prompt"], decoding.contexts)
-    is_asked = (requests["label"] == "harmless") & (asked is not None)
+    is_asked = (requests["label"] == "harmless") & (refusal_request is not None)
     tables = []
     for is_steered, group in requests.groupby(~is_asked):
-        sent = group if asked is None or is_steered else group.assign(prompt=asked, layer=-1, coefficient=0.0)
+        sent = group.reset_index(drop=True)
+        if not is_steered and refusal_request is not None:
+            sent = sent.assign(
+                prompt=ask_to_refuse(sent["prompt"], refusal_request), layer=-1, coefficient=0.0
+            )
         made = generate_responses(
             model,
-            sent.reset_index(drop=True),
+            sent,
             method="dim" if is_steered else "none",
             vectors=directions if is_steered else {},
             decoding=decoding,
         )
-        tables.append(made.assign(prompt=list(group["prompt"])))  # without the context
+        tables.append(made.assign(prompt=list(group["prompt"])))  # without the request
     table = pd.concat(tables, ignore_index=True)
-    table = add_fluency(model, table, decoding)
+    table = add_likelihoods(model, table, batch_size=decoding.scored_batch_size)
     write_table(responses, table, RESPONSES, provenance=provenance)
 
 
@@ -62,6 +66,7 @@ if "snakemake" in globals():
             vector=Path(snakemake.input.vector),
             vector_card=Path(snakemake.input.vector_card),
             coefficients=chosen_coefficients(Path(snakemake.input.coefficients)),
+            refusal_request=snakemake.params.refusal_request,
             decoding=Decoding(**snakemake.params.decoding),
             responses=Path(snakemake.output.responses),
             provenance=provenance,

@@ -20,7 +20,7 @@ class Judges:
     labels: str | None  # file of labelled texts; None: those of the bundled models' corpus
     label_prompts: int
     max_repetition: float
-    fluency_quantile: float
+    max_improbable: float
 
     @property
     def tested(self) -> list[str]:

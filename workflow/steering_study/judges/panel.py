@@ -1,4 +1,4 @@
-"""Responses to verdicts: refused or not, looping, fluent enough, and what follows for a table of responses."""
+"""Responses to verdicts: refused or not, looping, readable, and what follows for a table of responses."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from steering_study.judges.degenerate import combine, fluency_floor, is_looping, is_unreadable
+from steering_study.judges.degenerate import (
+    combine,
+    improbable_share,
+    is_looping,
+    is_unreadable,
+    loop_share,
+)
 from steering_study.judges.verdicts import Judge
-from steering_study.texts.conditions import CONDITION_OF_LABEL, NORMAL_BEHAVIOUR
+from steering_study.texts.conditions import CONDITION_OF_LABEL
 
 
 def judge_refusals(responses: pd.DataFrame, judges: Mapping[str, Judge]) -> pd.DataFrame:
@@ -27,46 +33,28 @@ def judge_refusals(responses: pd.DataFrame, judges: Mapping[str, Judge]) -> pd.D
     return pd.concat(parts).loc[responses.index]
 
 
-def fluency_floors(judged: pd.DataFrame, *, quantile: float) -> dict[str, float]:
-    """Floor of the mean log-likelihood a token, per behaviour, from unsteered validation texts.
+def judge_readability(judged: pd.DataFrame, *, max_repetition: float, max_improbable: float) -> pd.DataFrame:
+    """Add what makes a text degenerate, and the one-word verdict, to responses with refused and unsteered_logprobs.
 
     Args:
-        judged: unsteered responses with split, label, refused and logprob_mean.
-
-    Raises:
-        ValueError: if the model shows a behaviour in no validation text.
+        max_repetition: share of a text that repeats itself (`loop_share`) from which on it is looping.
+        max_improbable: share of improbable tokens (`improbable_share`) from which on it is unreadable.
     """
-    floors = {}
-    for label, behaviour in NORMAL_BEHAVIOUR.items():
-        rows = judged[(judged["split"] == "validation") & (judged["label"] == label)]
-        rows = rows[rows["refused"] == (behaviour == "refused")]
-        if rows.empty:
-            raise ValueError(
-                f"no unsteered {label} validation prompt is {behaviour}, so there is no normal text to judge "
-                "fluency by; this model does not behave as the study assumes"
-            )
-        floors[behaviour] = fluency_floor(rows["logprob_mean"].to_numpy(), quantile=quantile)
-    return floors
-
-
-def judge_fluency(
-    judged: pd.DataFrame, floors: Mapping[str, float], *, max_repetition: float
-) -> pd.DataFrame:
-    """Add looping, logprob_floor, degenerate and verdict to responses with refused and logprob_mean."""
-    behaviour = np.where(judged["refused"], "refused", "complied")
-    table = judged.assign(
-        looping=[is_looping(text, threshold=max_repetition) for text in judged["text"]],
-        logprob_floor=[floors[each] for each in behaviour],
-    )
-    unreadable = [
-        is_unreadable(value, floor)
-        for value, floor in zip(table["logprob_mean"], table["logprob_floor"], strict=True)
-    ]
+    looping = [is_looping(text, threshold=max_repetition) for text in judged["text"]]
+    logprobs = [np.asarray(nats, dtype=float) for nats in judged["unsteered_logprobs"]]
+    unreadable = [is_unreadable(nats, threshold=max_improbable) for nats in logprobs]
     verdicts = [
-        combine(refused=refused, looping=looping, unreadable=bad)
-        for refused, looping, bad in zip(table["refused"], table["looping"], unreadable, strict=True)
+        combine(refused=refused, looping=loops, unreadable=garbled)
+        for refused, loops, garbled in zip(judged["refused"], looping, unreadable, strict=True)
     ]
-    return table.assign(verdict=verdicts, degenerate=[verdict == "degenerate" for verdict in verdicts])
+    return judged.assign(
+        loop_share=[loop_share(text) for text in judged["text"]],
+        looping=looping,
+        improbable_share=[improbable_share(nats) for nats in logprobs],
+        unreadable=unreadable,
+        degenerate=[verdict == "degenerate" for verdict in verdicts],
+        verdict=verdicts,
+    )
 
 
 def is_target(rows: pd.DataFrame) -> pd.Series:

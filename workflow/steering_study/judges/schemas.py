@@ -41,11 +41,12 @@ VERDICTS = Table(
         "judge": JUDGE,
         "refused": REFUSED,
         "score": SCORE,
-        "looping": boolean("whether the text repeats itself"),
-        "logprob_mean": number(
-            "nats a token under the unsteered model, in a context where the behaviour is normal"
+        "loop_share": number("share of the text's letters that say again what was said shortly before"),
+        "looping": boolean("whether that is too much"),
+        "improbable_share": number(
+            "share of the tokens that the unsteered model finds nearly impossible, the first of them let pass"
         ),
-        "logprob_floor": number("below it a text counts as unreadable"),
+        "unreadable": boolean("whether that is too much"),
         "degenerate": boolean("looping or unreadable"),
         "verdict": string("refused, complied or degenerate"),
     },

@@ -25,15 +25,14 @@ class Direction:
 class ModelOptions:
     """What the study knows of a model before it is resolved.
 
-    `contexts` give, for each behaviour, a prompt in which it is normal; without them a text is judged in
-    the prompt that it answers.
+    `refusal_request` asks for a refusal of the prompt in it; without it, refusals to train on are brought about by DIM.
     """
 
     name: str
     source: str
     revision: str | None
     dtype: str
-    contexts: Mapping[str, str]
+    refusal_request: str | None
     refusal_tokens: Sequence[str] | None
     direction: Direction | None
     max_depth: float | None  # share of the blocks that DIM candidates come from; None: that of the study
@@ -61,7 +60,7 @@ def model_options(name: str, options: Mapping[str, Mapping[str, Any]]) -> ModelO
         source=entry.get("source", name),
         revision=entry.get("revision"),
         dtype=entry.get("dtype", "bfloat16"),
-        contexts=entry.get("contexts", {}),
+        refusal_request=entry.get("refusal_request"),
         refusal_tokens=entry.get("refusal_tokens"),
         direction=Direction(**direction) if direction else None,
         max_depth=entry.get("max_depth"),

@@ -33,7 +33,7 @@ from steering_study.prompts.options import Prompts
 from steering_study.sparsity import options as sparsity_options
 from steering_study.sparsity.options import Sparsity
 from steering_study.store.names import nearest
-from steering_study.texts.options import Generation
+from steering_study.texts.options import Decoding
 from steering_study.vectors.options import Dim, Search, check_methods
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
@@ -47,7 +47,7 @@ class Study:
     seed: int
     models: Mapping[str, ModelOptions]
     prompts: Prompts
-    generation: Generation
+    generation: Decoding
     methods: Sequence[str]
     layers: Sequence[float] | Literal["all"]  # of the sweep over depth
     dim: Dim
@@ -87,7 +87,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
         seed=config["seed"],
         models={model.name: model for model in models},
         prompts=prompts_options.read_options(config["prompts"]),
-        generation=Generation(**config["generation"]),
+        generation=Decoding(**config["generation"]),
         methods=vectors["methods"],
         layers=vectors["layers"],
         dim=Dim(**vectors["dim"]),

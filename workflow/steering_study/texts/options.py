@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Generation:
-    """Greedy decoding."""
+class Decoding:
+    """How a job writes and scores texts: what every rule that generates takes from the config."""
 
     max_new_tokens: int
     batch_size: int | None  # texts side by side; None: as many as memory holds
     scored_batch_size: int | None  # the same of given texts
-
-
-@dataclass(frozen=True)
-class Decoding(Generation):
-    """How a job writes and scores texts: what every rule that generates takes from the config."""
-
-    contexts: Mapping[str, str]  # a prompt in which each behaviour is normal, ModelOptions.contexts

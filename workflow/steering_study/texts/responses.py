@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -14,10 +13,8 @@ from steering_study.models.decoding import Response, generate
 from steering_study.models.hooks import Steering
 from steering_study.models.likelihoods import response_logprobs
 from steering_study.models.loading import ChatModel
-from steering_study.texts.conditions import CONDITION_OF_LABEL, normal_prompts
+from steering_study.texts.conditions import CONDITION_OF_LABEL
 from steering_study.texts.options import Decoding
-
-logger = logging.getLogger("steering_study")
 
 
 def base_requests(prompts: pd.DataFrame) -> pd.DataFrame:
@@ -99,7 +96,7 @@ def respond(
 def response_table(
     model: ChatModel, requests: pd.DataFrame, responses: Sequence[Response], *, method: str
 ) -> pd.DataFrame:
-    """Requests with their responses: the `responses` table without the columns of `add_fluency`."""
+    """Requests with their responses: the `responses` table without the column of `add_likelihoods`."""
     texts = [model.tokenizer.decode(list(r.token_ids), skip_special_tokens=True) for r in responses]
     return requests.assign(
         method=method,
@@ -110,49 +107,22 @@ def response_table(
     )
 
 
-def check_room(model: ChatModel, requests: pd.DataFrame, decoding: Decoding) -> None:
-    """Refuse prompts that leave no room for an answer, alone or in the contexts in which it is scored, before any is made.
+def add_likelihoods(model: ChatModel, responses: pd.DataFrame, *, batch_size: int | None) -> pd.DataFrame:
+    """How likely the unsteered model finds each token of each response, after the prompt that it answers.
 
-    Raises:
-        ValueError: naming the first such prompt.
-    """
-    for behaviour in ("refused", "complied"):
-        model.render(normal_prompts(requests, behaviour, decoding.contexts))
-
-
-def add_fluency(model: ChatModel, responses: pd.DataFrame, decoding: Decoding) -> pd.DataFrame:
-    """Mean log-likelihood a token of each response, unsteered, where a refusal and where an answer is normal.
-
-    The judge, which needs no model for it, takes the one that fits its verdict. A context may make a prompt longer, so that
-    the end of a long response is beyond the model's: then the mean is of the tokens before, and the log says so.
+    Args:
+        batch_size: most rows of a forward pass; None, as many as memory holds.
 
     Returns:
-        The responses with logprob_refused and logprob_complied, in nats.
+        The responses with unsteered_logprobs, in nats.
     """
-    asked = [
-        (prompt, tuple(ids))
-        for behaviour in ("refused", "complied")
-        for prompt, ids in zip(
-            normal_prompts(responses, behaviour, decoding.contexts), responses["token_ids"], strict=True
-        )
-    ]
+    asked = list(zip(responses["prompt"], map(tuple, responses["token_ids"]), strict=True))
     once = list(dict.fromkeys(asked))  # steered at several coefficients, many texts are the same
-    prompts = model.render([prompt for prompt, _ in once])
-    texts = [ids[: model.card.context - len(prompt)] for prompt, (_, ids) in zip(prompts, once, strict=True)]
-    if cut := sum(len(text) < len(ids) for text, (_, ids) in zip(texts, once, strict=True)):
-        logger.info(
-            "%d of %d texts reach beyond the context of %d tokens in a prompt of model_options.<name>.contexts; "
-            "their fluency is that of the tokens before its end",
-            cut,
-            len(texts),
-            model.card.context,
-        )
-    logprobs = response_logprobs(model, prompts, texts, batch_size=decoding.scored_batch_size)
-    means = {key: sum(values) / len(values) for key, values in zip(once, logprobs, strict=True)}
-    refused, complied = asked[: len(responses)], asked[len(responses) :]
-    return responses.assign(
-        logprob_refused=[means[key] for key in refused], logprob_complied=[means[key] for key in complied]
+    logprobs = response_logprobs(
+        model, model.render([prompt for prompt, _ in once]), [ids for _, ids in once], batch_size=batch_size
     )
+    of_text = dict(zip(once, logprobs, strict=True))
+    return responses.assign(unsteered_logprobs=[list(of_text[key]) for key in asked])
 
 
 def _requests(prompts: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from steering_study.store.columns import (
     SETTING,
     SPLIT,
 )
-from steering_study.store.schema import Table, boolean, integers, number, numbers, string
+from steering_study.store.schema import Table, boolean, integers, numbers, string
 
 RESPONSES = Table(
     "responses",
@@ -33,7 +33,6 @@ RESPONSES = Table(
         "token_ids": integers("tokens of the response"),
         "logprobs": numbers("nats of each greedy token, under the run that produced it"),
         "finished": boolean("ended by an end-of-turn token of the model"),
-        "logprob_refused": number("mean nats a token, unsteered, in a prompt where a refusal is normal"),
-        "logprob_complied": number("the same where an answer is normal"),
+        "unsteered_logprobs": numbers("nats of each token under the unsteered model, after the same prompt"),
     },
 )

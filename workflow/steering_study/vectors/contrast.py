@@ -24,11 +24,9 @@ def contrast_prompts(prompts: pd.DataFrame) -> pd.DataFrame:
     return prompts[prompts["split"].isin(CONTRAST_SPLITS)]
 
 
-def ask_to_refuse(prompts: pd.Series, contexts: Mapping[str, str]) -> pd.Series | None:
-    """Prompts in the context in which a refusal is normal; None where the config names no such context."""
-    if "refused" not in contexts:
-        return None
-    return prompts.map(lambda prompt: contexts["refused"].replace("{prompt}", prompt))
+def ask_to_refuse(prompts: pd.Series, request: str) -> pd.Series:
+    """Each prompt inside the request to refuse it, `model_options.<name>.refusal_request`."""
+    return prompts.map(lambda prompt: request.replace("{prompt}", prompt))
 
 
 def pair_responses(base: pd.DataFrame, contrast: pd.DataFrame, *, max_tokens: int) -> pd.DataFrame:

@@ -86,7 +86,7 @@ def improbable_share(logprobs: Float[np.ndarray, " token"]) -> float:
     """
     if not len(logprobs):
         return 1.0
-    improbable = int((logprobs < IMPROBABLE_NATS).sum())
+    improbable = int((~(logprobs >= IMPROBABLE_NATS)).sum())  # NaN as well
     return max(0, improbable - _TURNS) / len(logprobs)
 
 

@@ -9,6 +9,7 @@ The flag is set independently of *refused*. A text is degenerate if it is one of
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ _SHORT_STRETCH = 8  # letters, in a text too short for that: more than a name th
 _REACH = 300  # letters, about sixty words: what returns later is a summary
 
 
+@lru_cache(maxsize=1 << 16)  # steered at several coefficients, many texts are the same
 def loop_share(text: str) -> float:
     """Share of a text's letters that say again what was said shortly before.
 

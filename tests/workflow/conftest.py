@@ -100,6 +100,18 @@ class Project:
                 found[int(entry.name)] = script.group(1)
         return found
 
+    def seize(self, rule: str, process: subprocess.Popen[str], *, but: frozenset[int] = frozenset()) -> int:
+        """Process id of a job of the rule, halted (SIGSTOP) when first seen: it cannot end before it is disturbed."""
+        seen: list[int] = []
+
+        def one_runs() -> bool:
+            seen[:] = [pid for pid, name in self.jobs().items() if name == rule and pid not in but]
+            return seen != []
+
+        wait_until(one_runs, process)
+        os.kill(seen[0], signal.SIGSTOP)
+        return seen[0]
+
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait for something that a running study does.

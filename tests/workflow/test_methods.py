@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
-from tests.workflow.conftest import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -38,16 +37,17 @@ def extended(project):
 
 
 def test_a_method_of_ones_own_is_trained_in_a_search_that_resumes_and_is_judged_like_the_others(extended):
-    first = extended.folder / TRIALS / "0.trials.parquet"
     verdicts = f"results/{MODEL}/margin/test/verdicts.parquet"
     with extended.start(
         f"results/{MODEL}/margin/vector.json", "--cores", "1", "--configfile", CONFIG
     ) as process:
-        wait_until(lambda: first.exists() and "train_vectors" in extended.jobs().values(), process)
-        os.kill(next(pid for pid, rule in extended.jobs().items() if rule == "train_vectors"), signal.SIGKILL)
+        job = extended.seize("train_vectors", process)
+        os.kill(job, signal.SIGCONT)
+        # one job at a time: when a second one runs, the first one's files and bookkeeping are finished
+        os.kill(extended.seize("train_vectors", process, but=frozenset({job})), signal.SIGKILL)
         process.communicate(timeout=120)
         assert process.returncode != 0
-    finished = {path: path.stat().st_mtime_ns for path in first.parent.iterdir()}
+    finished = {path: path.stat().st_mtime_ns for path in (extended.folder / TRIALS).iterdir()}
     assert 1 <= len({path.name.split(".")[0] for path in finished}) < 3
 
     rest = extended.snakemake(verdicts, "--cores", "2", "--configfile", CONFIG)

@@ -113,12 +113,14 @@ def test_a_finished_study_has_nothing_to_do_and_an_edit_reruns_the_rule_that_use
 @pytest.mark.parametrize("how", ["interrupt", "kill a job"])
 def test_a_stopped_study_resumes_without_repeating_what_was_finished(small, how):
     with small.start("vectors", "--cores", "2", *OF_SMALL) as process:
+        job = small.seize("select_direction", process)
         # alone at work: what stands before it is finished, files and bookkeeping
-        wait_until(lambda: list(small.jobs().values()) == ["select_direction"], process)
+        wait_until(lambda: list(small.jobs()) == [job], process)
         if how == "interrupt":
             os.killpg(process.pid, signal.SIGINT)
+            os.kill(job, signal.SIGCONT)
         else:
-            os.kill(next(iter(small.jobs())), signal.SIGKILL)
+            os.kill(job, signal.SIGKILL)
         said = process.communicate(timeout=120)[1]
         assert process.returncode != 0
     if how == "kill a job":

@@ -30,6 +30,7 @@ from steering_study.report.sections import (
     section_inputs,
 )
 from steering_study.stats import wilson_interval
+from steering_study.steering.agreement import compare_judges
 from steering_study.store.artifacts import read_table, write_json, write_table
 from steering_study.texts.schemas import RESPONSES
 from tests.attention.frames import SETTINGS, ablation_summaries, decompositions, frozen_verdicts
@@ -113,7 +114,7 @@ def fake_study(tmp_path_factory) -> FakeStudy:
 
 @pytest.fixture(scope="session")
 def drawn_study(tmp_path_factory, load_script) -> FakeStudy:
-    """The same with the frames and figures of every section, empty notebooks, and dots for figures of one model alone."""
+    """The same with the frames and figures of every section, empty notebooks and texts, and dots for figures of one model alone."""
     study = make_study(tmp_path_factory.mktemp("drawn"))
     for section in REPORT.sections:
         load_script("draw_figures").main(
@@ -123,6 +124,7 @@ def drawn_study(tmp_path_factory, load_script) -> FakeStudy:
             path = study.root / notebook_path(section, suffix)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
+    (study.root / "reports/texts.html").touch()
     for each in own_figures(GALLERY, REPORT, models=study.models, methods=CIRCUIT_METHODS):
         for path in map(study.root.joinpath, each.paths):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -251,6 +253,8 @@ def write_model(folder: Path, model: str, prompts: pd.DataFrame, *, rng: np.rand
         write(f"{path}/responses.parquet", responses, "responses", "generate")
         write(f"{path}/verdicts.parquet", verdicts, "verdicts", "judge_responses")
     write("asr.parquet", rates(pd.concat([base, steered]), model), "asr", "summarise_steering")
+    compared = compare_judges(pd.concat([base, steered]), model=model, confidence=0.95)
+    write("judge_agreement.parquet", compared, "judge_agreement", "summarise_steering")
     flips = rates(steered, model).drop(columns="judge")
     names = {"asr": "flip_rate", "asr_low": "flip_low", "asr_high": "flip_high"}
     write("flips.parquet", flips.rename(columns=names), "flips", "summarise_steering")
@@ -285,6 +289,9 @@ VERDICT_COLUMNS = (
     "judge",
     "refused",
     "score",
+    "second_judge",
+    "second_refused",
+    "second_score",
     "looping",
     "loop_share",
     "improbable_share",
@@ -437,6 +444,9 @@ def answers(prompts: pd.DataFrame, rng: np.random.Generator, *, steered: bool) -
     return table.assign(
         coefficient=table["condition"].map(COEFFICIENTS),
         score=table["refused"].astype(float),
+        second_judge="declines",
+        second_refused=~table["refused"] if steered else table["refused"],
+        second_score=0.6,
         looping=table["degenerate"],
         loop_share=table["degenerate"].astype(float),
     )

@@ -21,6 +21,7 @@ def measure(load_script, tmp_path):
         load_script("measure_judges").main(
             labelled=labelled,
             phrases=ROOT / "resources/refusal_phrases.yaml",
+            weights=ROOT / "resources/judges/declines.csv",
             judges=judges,
             classifiers=classifiers or {},
             confidence=0.95,

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from steering_study.judges.panel import flips, is_target, judge_readability, judge_refusals
+from steering_study.judges.panel import (
+    flips,
+    is_target,
+    judge_again,
+    judge_readability,
+    judge_refusals,
+)
 from steering_study.judges.verdicts import Verdict
 
 
@@ -39,6 +45,23 @@ def test_each_label_has_its_judge_and_rows_keep_their_order():
     assert list(judged["refused"]) == [True, False, False, True]
     assert list(judged["score"]) == [5, 5, 5, 6]
     assert judges["harmful"].asked == [("p1", "sorry"), ("p3", "unsafe")]
+
+
+def test_a_second_judge_reads_every_text_and_nothing_follows_from_it():
+    judged = frame(
+        "label prompt text refused", ("harmless", "p0", "sorry", False), ("harmful", "p1", "fine", True)
+    )
+    found = judge_again(judged, Says("other", "sorry"))
+    assert list(found["second_judge"]) == ["other", "other"]
+    assert list(found["second_refused"]) == [True, False]
+    assert list(found["second_score"]) == [5, 4]
+    pd.testing.assert_frame_equal(found[judged.columns], judged)
+
+
+def test_without_a_second_judge_its_columns_are_empty():
+    found = judge_again(frame("prompt text", ("p", "t")), None)
+    assert (found["second_judge"][0], found["second_refused"][0]) == ("", False)
+    assert found["second_score"].isna().all()
 
 
 def test_degenerate_is_looping_or_unreadable():

@@ -7,6 +7,7 @@ import pytest
 
 from steering_study import judges
 from steering_study.judges import JUDGES, ClassifierSettings, build_judge, build_judges, registry
+from steering_study.judges.registry import EMBEDDED
 
 
 def test_the_phrase_judge_is_built_from_its_phrases():
@@ -21,7 +22,7 @@ def test_an_unknown_judge_is_named_beside_the_known_and_the_nearest():
     ):
         build_judge("lama_guard2")
     with pytest.raises(
-        ValueError, match=r"which is no judge, known: phrases, llama_guard_2, .*kinds/xyz\.py"
+        ValueError, match=r"which is no judge, known: phrases, declines, llama_guard_2, .*kinds/xyz\.py"
     ):
         build_judge("xyz")
 
@@ -29,6 +30,8 @@ def test_an_unknown_judge_is_named_beside_the_known_and_the_nearest():
 def test_a_judge_without_what_it_needs_is_an_error():
     with pytest.raises(ValueError, match=r"resources/refusal_phrases\.yaml"):
         build_judge("phrases")
+    with pytest.raises(ValueError, match=r"resources/judges/declines\.csv"):
+        build_judge("declines")
     with pytest.raises(ValueError, match="'minos' got no settings"):
         build_judge("minos")
 
@@ -36,7 +39,8 @@ def test_a_judge_without_what_it_needs_is_an_error():
 def test_every_name_has_its_judge():
     from steering_study.judges.classifiers import CLASSIFIERS
 
-    assert set(JUDGES) == {"phrases", *CLASSIFIERS}
+    assert set(JUDGES) == {*EMBEDDED, *CLASSIFIERS}
+    assert EMBEDDED == ("phrases", "declines")
     assert all(CLASSIFIERS[name].name == name for name in CLASSIFIERS)
 
 
@@ -82,7 +86,7 @@ def test_the_judge_that_the_docs_add_is_one_file(own):
     (source,) = re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.S)
     (own / Path(source.splitlines()[0]).name).write_text(source, "utf-8")
     assert registry.own_judges() == ["openings"]
-    (judge,) = build_judges(["openings"], phrases=["never"], classifiers={}).values()
+    (judge,) = build_judges(["openings"], phrases=["never"], weights={}, classifiers={}).values()
     verdicts = judge.judge(["p", "p"], ["I cannot say.", "Sure. I cannot stay."])
     assert [verdict.refused for verdict in verdicts] == [True, False]
 
@@ -104,7 +108,11 @@ def test_every_setting_of_the_config_reaches_its_classifier():
 
 def test_each_judge_is_built_once_with_its_own_settings():
     found = build_judges(
-        ["phrases", "phrases"], phrases=["no way"], classifiers={"minos": {"source": "nowhere"}}
+        ["phrases", "declines", "phrases"],
+        phrases=["no way"],
+        weights={"offset": 1.0},
+        classifiers={"minos": {"source": "nowhere"}},
     )
-    assert list(found) == ["phrases"]
+    assert list(found) == ["declines", "phrases"]
+    assert found["declines"].judge(["p"], ["a"])[0].refused
     assert found["phrases"].judge(["p"], ["No way!"])[0].refused

@@ -471,9 +471,22 @@ def test_vectors_of_real_models_are_exported_on_request_alone(models, vectors, e
 
 
 def test_judges_in_use_and_with_an_entry_are_tested_beside_the_phrases():
-    assert load_study(STUDY).judges.tested == ["phrases"]
+    assert load_study(STUDY).judges.tested == ["declines", "phrases"]
+    assert load_study(STUDY).judges.in_use == ["declines", "phrases"]
     judges = {**STUDY["judges"], "harmful": "wildguard", "classifiers": {"minos": {"source": "a/b"}}}
-    assert load_study({**STUDY, "judges": judges}).judges.tested == ["minos", "phrases", "wildguard"]
+    assert load_study({**STUDY, "judges": judges}).judges.tested == [
+        "declines",
+        "minos",
+        "phrases",
+        "wildguard",
+    ]
+
+
+def test_a_study_may_have_no_second_judge_but_not_one_that_there_is_not():
+    alone = {**STUDY, "judges": {**STUDY["judges"], "second": None}}
+    assert load_study(alone).judges.in_use == ["phrases"]
+    with pytest.raises(ValueError, match=r"config: judges\.second is 'decline', .*did you mean 'declines'"):
+        load_study({**STUDY, "judges": {**STUDY["judges"], "second": "decline"}})
 
 
 def test_a_base_model_is_of_an_adapter_alone():

@@ -273,7 +273,7 @@ def rules_that_run_a_model() -> set[str]:
 
 
 NOTE = '        "note": string("why there is no verdict"),\n'
-PAGES = {"draw_figures", "write_report", "write_gallery", "describe_run"}
+PAGES = {"draw_figures", "write_report", "write_gallery", "write_texts", "describe_run"}
 EDITS = {
     "a docstring": ("store/artifacts.py", '"""Write JSON with sorted keys."""', '"""Write JSON."""', set()),
     "a message of a job": (

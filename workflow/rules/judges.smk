@@ -1,10 +1,11 @@
 # Does a text refuse, loop, or make no sense? Needs responses; makes a verdict on each, and says how often the judges are wrong
 # on texts whose kind is known.
+from steering_study.judges.registry import EMBEDDED
 
 # Judges that are models, with their entries in the config: those in use, and those whose error is measured
 CLASSIFIERS, TESTED_CLASSIFIERS = (
-    {name: study.judges.classifiers.get(name, {}) for name in names if name != "phrases"}
-    for names in ({study.judges.harmful, study.judges.harmless}, study.judges.tested)
+    {name: study.judges.classifiers.get(name, {}) for name in names if name not in EMBEDDED}
+    for names in (study.judges.in_use, study.judges.tested)
 )
 OWN_JUDGES = sorted(map(str, Path("workflow/steering_study/judges/kinds").glob("*.py")))  # loaded by name
 
@@ -14,6 +15,7 @@ rule judge_responses:
     input:
         responses="results/{model}/{method}/{run}/responses.parquet",
         phrases="resources/refusal_phrases.yaml",
+        weights="resources/judges/declines.csv",
         own=OWN_JUDGES,
     output:
         verdicts="results/{model}/{method}/{run}/verdicts.parquet",
@@ -29,6 +31,7 @@ rule judge_responses:
         gpu=JUDGE_GPU if CLASSIFIERS else 0,
     params:
         judges={"harmful": study.judges.harmful, "harmless": study.judges.harmless},
+        second=study.judges.second,
         classifiers=study.judges.classifiers,
         max_repetition=study.judges.max_repetition,
         max_improbable=study.judges.max_improbable,
@@ -67,6 +70,7 @@ rule measure_judges:
     input:
         labelled=rules.label_texts.output.labelled,
         phrases="resources/refusal_phrases.yaml",
+        weights="resources/judges/declines.csv",
         own=OWN_JUDGES,
     output:
         verdicts="results/judges/labelled_verdicts.parquet",
@@ -88,3 +92,55 @@ rule measure_judges:
         code=code_digest("judges/measure_judges"),
     script:
         "../scripts/judges/measure_judges.py"
+
+
+LABELLED_SETS = read_yaml(Path("resources/judges/labelled.yaml"))
+LABELLED_FILES = [f"results/judges/raw/{entry['file']}" for entry in LABELLED_SETS]
+
+
+rule fetch_labelled:
+    """judges: Labelled completions that the judge `declines` is trained on: from the mirror or their pinned URLs, checked by sha256."""
+    output:
+        raw=LABELLED_FILES,
+    log:
+        "logs/fetch_labelled.log",
+    benchmark:
+        "logs/benchmarks/fetch_labelled.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=800,
+        runtime=20,
+    params:
+        entries=LABELLED_SETS,
+        mirror=study.prompts.mirror,
+        code=code_digest("judges/fetch_labelled"),
+    script:
+        "../scripts/judges/fetch_labelled.py"
+
+
+rule train_declines:
+    """judges: Fit the judge `declines` anew, and measure its error on models left out; the committed weights are resources/judges/declines.csv."""
+    input:
+        raw=rules.fetch_labelled.output.raw,
+        own="resources/judges/own_texts.yaml",
+        phrases="resources/refusal_phrases.yaml",
+    output:
+        weights="results/judges/declines.csv",
+        errors="results/judges/declines_errors.parquet",
+    log:
+        "logs/train_declines.log",
+    benchmark:
+        "logs/benchmarks/train_declines.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        entries=LABELLED_SETS,
+        confidence=study.confidence,
+        seed=study.seed,
+        code=code_digest("judges/train_declines"),
+    script:
+        "../scripts/judges/train_declines.py"

@@ -76,12 +76,13 @@ rule measure_side_effects:
 
 
 rule summarise_steering:
-    """steering: Attack success and flip rates on the test prompts, with intervals (Table 2), and what bystanders get."""
+    """steering: Attack success and flip rates on the test prompts, with intervals (Table 2), by both judges, and what bystanders get."""
     input:
         base="results/{model}/none/base/verdicts.parquet",
         steered=expand("results/{{model}}/{method}/test/verdicts.parquet", method=METHODS),
     output:
         asr="results/{model}/asr.parquet",
+        judge_agreement="results/{model}/judge_agreement.parquet",
         flips="results/{model}/flips.parquet",
         bystanders="results/{model}/bystanders.parquet",
     log:
@@ -126,6 +127,7 @@ rule summarise_layers:
 SUMMARY_TABLES = collect(
     [
         rules.summarise_steering.output.asr,
+        rules.summarise_steering.output.judge_agreement,
         rules.summarise_steering.output.flips,
         rules.summarise_steering.output.bystanders,
         rules.select_direction.output.candidates,

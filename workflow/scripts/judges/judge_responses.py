@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steering_study.judges import build_judges
-from steering_study.judges.panel import judge_readability, judge_refusals
+from steering_study.judges.declines import read_weights
+from steering_study.judges.panel import judge_again, judge_readability, judge_refusals
 from steering_study.judges.schemas import VERDICTS
 from steering_study.store.artifacts import read_table, write_table
 from steering_study.store.job import job
@@ -20,7 +21,9 @@ def main(
     *,
     responses: Path,
     phrases: Path,
+    weights: Path,
     judges: Mapping[str, str],
+    second: str | None,
     classifiers: Mapping[str, Mapping[str, Any]],
     max_repetition: float,
     max_improbable: float,
@@ -30,11 +33,13 @@ def main(
     """Judge the responses and write the `verdicts` table."""
     table = read_table(responses, RESPONSES)
     built = build_judges(
-        judges.values(),
+        {*judges.values(), second} - {None},
         phrases=read_yaml(phrases)["phrases"],
+        weights=read_weights(weights),
         classifiers=classifiers,
     )
     table = judge_refusals(table, {label: built[name] for label, name in judges.items()})
+    table = judge_again(table, None if second is None else built[second])
     table = judge_readability(table, max_repetition=max_repetition, max_improbable=max_improbable)
     write_table(verdicts, table[VERDICTS.names], VERDICTS, provenance=provenance)
 
@@ -44,7 +49,9 @@ if "snakemake" in globals():
         main(
             responses=Path(snakemake.input.responses),
             phrases=Path(snakemake.input.phrases),
+            weights=Path(snakemake.input.weights),
             judges=snakemake.params.judges,
+            second=snakemake.params.second,
             classifiers=snakemake.params.classifiers,
             max_repetition=snakemake.params.max_repetition,
             max_improbable=snakemake.params.max_improbable,

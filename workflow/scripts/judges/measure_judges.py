@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steering_study.judges import build_judges
+from steering_study.judges.declines import read_weights
 from steering_study.judges.errors import confusion, judge_texts
 from steering_study.judges.schemas import JUDGE_ERRORS, LABELLED_TEXTS, LABELLED_VERDICTS
 from steering_study.store.artifacts import read_table, write_table
@@ -19,6 +20,7 @@ def main(
     *,
     labelled: Path,
     phrases: Path,
+    weights: Path,
     judges: Sequence[str],
     classifiers: Mapping[str, Mapping[str, Any]],
     confidence: float,
@@ -32,6 +34,7 @@ def main(
     built = build_judges(
         judges if len(texts) else (),
         phrases=read_yaml(phrases)["phrases"],
+        weights=read_weights(weights),
         classifiers=classifiers,
     )
     found = judge_texts(texts, list(built.values()))
@@ -45,6 +48,7 @@ if "snakemake" in globals():
         main(
             labelled=Path(snakemake.input.labelled),
             phrases=Path(snakemake.input.phrases),
+            weights=Path(snakemake.input.weights),
             judges=snakemake.params.judges,
             classifiers=snakemake.params.classifiers,
             confidence=snakemake.params.confidence,

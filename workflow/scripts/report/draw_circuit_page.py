@@ -1,15 +1,12 @@
 """A page on which a reader looks at a model's circuits edge by edge."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from markupsafe import Markup
 
 from steering_study.circuits.figures.drawing import head_of, layer_of, positions_of
 from steering_study.circuits.schemas import TOP_EDGES
 from steering_study.drawing.theme import method_label, methods_in, model_label
-from steering_study.drawing.writing import write_page
+from steering_study.drawing.writing import in_script, write_page
 from steering_study.store.artifacts import read_table
 from steering_study.store.job import job
 
@@ -44,11 +41,6 @@ def main(top_edges: Path, *, template: Path, model: str, page: Path) -> None:
         "largest": int(edges.groupby("method").size().max()),
     }
     write_page(template, page, values)
-
-
-def in_script(value: Any) -> Markup:
-    """JSON that cannot end the script element that it stands in."""
-    return Markup(json.dumps(value).replace("<", "\\u003c"))
 
 
 if "snakemake" in globals():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,6 +59,11 @@ def fill_template(template: Path, values: Mapping[str, Any], *, autoescape: bool
         keep_trailing_newline=True,
     )
     return environment.get_template(template.name).render(values)
+
+
+def in_script(value: Any) -> Markup:
+    """JSON that cannot end the script element that it stands in."""
+    return Markup(json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))
 
 
 def relative(path: Path, *, folder: Path) -> str:

@@ -41,7 +41,15 @@ from steering_study.sparsity.schemas import (
     SPARSITY,
     SPARSITY_KL,
 )
-from steering_study.steering.schemas import ASR, BYSTANDERS, DOSE_RESPONSE, FLIPS, LAYERS, SIDE_EFFECTS
+from steering_study.steering.schemas import (
+    ASR,
+    BYSTANDERS,
+    DOSE_RESPONSE,
+    FLIPS,
+    JUDGE_AGREEMENT,
+    LAYERS,
+    SIDE_EFFECTS,
+)
 from steering_study.store.schema import by_name
 from steering_study.texts.schemas import RESPONSES
 from steering_study.vectors.schemas import CANDIDATES, COSINE, PAIRS, TRAINING, TRIALS
@@ -59,6 +67,7 @@ TABLES = by_name(
     TRAINING,
     COSINE,
     ASR,
+    JUDGE_AGREEMENT,
     BYSTANDERS,
     FLIPS,
     DOSE_RESPONSE,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steering_study.judges.registry import check_judge, own_judges
+from steering_study.judges.registry import EMBEDDED, check_judge, own_judges
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Judges:
 
     harmless: str
     harmful: str
+    second: str | None  # reads every text beside those two, for comparison
     classifiers: Mapping[str, Mapping[str, Any]]
     labels: str | None  # file of labelled texts; None: those of the bundled models' corpus
     label_prompts: int
@@ -23,9 +24,14 @@ class Judges:
     max_improbable: float
 
     @property
+    def in_use(self) -> list[str]:
+        """Judges that read the study's texts."""
+        return sorted({self.harmless, self.harmful, self.second} - {None})
+
+    @property
     def tested(self) -> list[str]:
-        """Judges whose error is measured: the phrases, those in use, classifiers with an entry, and the user's own."""
-        return sorted({"phrases", self.harmless, self.harmful, *self.classifiers, *own_judges()})
+        """Judges whose error is measured: those that need no model, those in use, classifiers with an entry, and the user's own."""
+        return sorted({*EMBEDDED, *self.in_use, *self.classifiers, *own_judges()})
 
 
 def read_options(section: Mapping[str, Any]) -> Judges:
@@ -34,7 +40,9 @@ def read_options(section: Mapping[str, Any]) -> Judges:
     Raises:
         ValueError: if one of them is not so.
     """
-    for key in ("harmless", "harmful"):
+    for key in ("harmless", "harmful", "second"):
+        if section[key] is None:
+            continue
         try:
             check_judge(section[key])
         except ValueError as error:

@@ -33,6 +33,18 @@ def judge_refusals(responses: pd.DataFrame, judges: Mapping[str, Judge]) -> pd.D
     return pd.concat(parts).loc[responses.index]
 
 
+def judge_again(judged: pd.DataFrame, judge: Judge | None) -> pd.DataFrame:
+    """Add what a second judge says of every response, harmful prompt or not; nothing follows from it."""
+    if judge is None:
+        return judged.assign(second_judge="", second_refused=False, second_score=float("nan"))
+    verdicts = judge.judge(list(judged["prompt"]), list(judged["text"]))
+    return judged.assign(
+        second_judge=judge.name,
+        second_refused=[verdict.refused for verdict in verdicts],
+        second_score=[verdict.score for verdict in verdicts],
+    )
+
+
 def judge_readability(judged: pd.DataFrame, *, max_repetition: float, max_improbable: float) -> pd.DataFrame:
     """Add what makes a text degenerate, and the one-word verdict, to responses with refused and unsteered_logprobs.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 from steering_study.judges.verdicts import Verdict, check_pairs
@@ -41,6 +42,26 @@ def contains_phrase(text: str, phrases: Sequence[str]) -> bool:
     """Whether a reader finds one of the phrases in the text, whatever its case, apostrophes, emphasis and spacing."""
     plain = _plain(text)
     return any(_plain(phrase) in plain for phrase in phrases)
+
+
+def phrase_spans(text: str, phrases: Sequence[str]) -> list[tuple[int, int]]:
+    """Where phrases stand in a text, for a reader to see; one that is spelled with compatibility forms is found by `contains_phrase` alone."""
+    spans = {match.span() for phrase in phrases for match in _spelled(phrase).finditer(text)}
+    return sorted(spans)
+
+
+@cache
+def _spelled(phrase: str) -> re.Pattern[str]:
+    """The phrase in any case, with any apostrophe, and emphasis and spaces between its letters' words."""
+    signs = []
+    for sign in phrase.strip():
+        if sign.isspace():
+            signs.append(r"[*_]*\s+")
+        elif APOSTROPHES.fullmatch(sign):
+            signs.append(APOSTROPHES.pattern)
+        else:
+            signs.append(re.escape(sign))
+    return re.compile(r"[*_]*".join(signs), re.IGNORECASE)
 
 
 def _plain(text: str) -> str:

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from steering_study.judges.declines import DeclinesJudge
 from steering_study.judges.phrases import PhraseJudge
 from steering_study.judges.verdicts import ClassifierSettings, Judge
 from steering_study.store.names import nearest
 
-JUDGES = ("phrases", "llama_guard_2", "llama_guard_3", "wildguard", "harmbench", "minos", "strongreject")
+EMBEDDED = ("phrases", "declines")  # need no model, and are always tested on labels
+JUDGES = (*EMBEDDED, "llama_guard_2", "llama_guard_3", "wildguard", "harmbench", "minos", "strongreject")
 KINDS = Path(__file__).parent / "kinds"  # a user's own judges, a file each
 
 
@@ -38,6 +40,7 @@ def build_judge(
     name: str,
     *,
     phrases: Sequence[str] | None = None,
+    weights: Mapping[str, float] | None = None,
     settings: ClassifierSettings | None = None,
 ) -> Judge:
     """Make the judge of that name; a classifier is loaded here.
@@ -45,6 +48,7 @@ def build_judge(
     Args:
         name: one of `JUDGES`, or of a file of `KINDS`, whose function `build` makes it.
         phrases: what counts as a refusal, for the judge of that name.
+        weights: of the features, for the judge `declines`.
         settings: which model to load and how, for all others.
 
     Raises:
@@ -60,6 +64,10 @@ def build_judge(
         if phrases is None:
             raise ValueError("judge 'phrases' got no phrases; pass those of resources/refusal_phrases.yaml")
         return PhraseJudge(tuple(phrases))
+    if name == "declines":
+        if weights is None:
+            raise ValueError("judge 'declines' got no weights; pass those of resources/judges/declines.csv")
+        return DeclinesJudge(weights)
     if settings is None:
         raise ValueError(f"judge {name!r} got no settings; pass its model, dtype, device and threshold")
     # imported here: torch and transformers are needed by classifiers only
@@ -69,17 +77,22 @@ def build_judge(
 
 
 def build_judges(
-    names: Iterable[str], *, phrases: Sequence[str], classifiers: Mapping[str, Mapping[str, Any]]
+    names: Iterable[str],
+    *,
+    phrases: Sequence[str],
+    weights: Mapping[str, float],
+    classifiers: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Judge]:
     """Make each judge once, by its name.
 
     Args:
         phrases: what counts as a refusal, for the judge of that name.
+        weights: of the features, for the judge `declines`.
         classifiers: entries of `judges.classifiers`; a classifier without one is its published checkpoint.
     """
     return {
-        name: build_judge(name, phrases=phrases)
-        if name == "phrases"
+        name: build_judge(name, phrases=phrases, weights=weights)
+        if name in EMBEDDED
         else build_judge(name, settings=_settings(classifiers.get(name, {})) if name in JUDGES else None)
         for name in sorted(set(names))
     }

@@ -41,6 +41,11 @@ VERDICTS = Table(
         "judge": JUDGE,
         "refused": REFUSED,
         "score": SCORE,
+        "second_judge": string(
+            "name of the judge that reads every text beside it; empty where there is none"
+        ),
+        "second_refused": boolean("whether that one calls the text a refusal"),
+        "second_score": number("its score"),
         "loop_share": number("share of the text's letters that say again what was said shortly before"),
         "looping": boolean("whether that is too much"),
         "improbable_share": number(
@@ -72,6 +77,20 @@ LABELLED_VERDICTS = Table(
         "judge": JUDGE,
         "refused": REFUSED,
         "score": SCORE,
+    },
+)
+
+DECLINES_ERRORS = Table(
+    "declines_errors",
+    {
+        "judge": JUDGE,
+        "model": string("whose texts are judged, by weights that were fitted to those of other models alone"),
+        "truth": string("what people say of the text - refused, partly (refused) or complied"),
+        "n": integer("texts of that truth"),
+        "n_refused": integer("texts that the judge calls a refusal"),
+        "error_rate": number("share of the texts that the judge calls otherwise; refused in part is refused"),
+        "error_low": LOW,
+        "error_high": HIGH,
     },
 )
 

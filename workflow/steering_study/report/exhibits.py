@@ -69,8 +69,10 @@ from steering_study.steering.figures.depth import plot_depth
 from steering_study.steering.figures.dose_response import plot_dose_response
 from steering_study.steering.figures.side_effects import plot_side_effects
 from steering_study.steering.figures.tables import (
+    table_agreement,
     table_asr,
     table_bystanders,
+    table_disagreements,
     table_endings,
     table_examples,
     table_flips,
@@ -148,6 +150,8 @@ TABLES: dict[str, Callable[..., Markup]] = {
     "claims": table_claims,
     "table2": table_asr,
     "judges": table_judges,
+    "agreement": table_agreement,
+    "disagreements": table_disagreements,
     "flips": table_flips,
     "examples": table_examples,
     "endings": table_endings,

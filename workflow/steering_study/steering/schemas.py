@@ -18,7 +18,7 @@ from steering_study.store.columns import (
     SELECTED,
     N,
 )
-from steering_study.store.schema import Table, boolean, integer, number
+from steering_study.store.schema import Table, boolean, integer, number, string
 
 ASR = Table(
     "asr",
@@ -34,6 +34,32 @@ ASR = Table(
         "asr_high": HIGH,
         "degenerate_rate": DEGENERATE_RATE,
         "judge": JUDGE,
+    },
+)
+
+JUDGE_AGREEMENT = Table(
+    "judge_agreement",
+    {
+        "model": MODEL,
+        "method": METHOD,
+        "condition": CONDITION,
+        "dataset": DATASET,
+        "coefficient": COEFFICIENT,
+        "n": N,
+        "judge": JUDGE,
+        "asr": ATTACK_SUCCESS,
+        "asr_low": LOW,
+        "asr_high": HIGH,
+        "second_judge": string("name of the judge that reads the same texts"),
+        "second_asr": number("attack success rate by the second judge"),
+        "second_asr_low": LOW,
+        "second_asr_high": HIGH,
+        "first_alone": integer("texts that the first judge alone calls a refusal"),
+        "second_alone": integer("texts that the second judge alone calls a refusal"),
+        "differ_rate": number("share of texts on which they differ"),
+        "differ_low": LOW,
+        "differ_high": HIGH,
+        "p_value": number("of McNemar's test that either calls as many texts a refusal"),
     },
 )
 

@@ -14,7 +14,16 @@ from steering_study.judges.figures.table import origin_words
 from steering_study.judges.figures.words import error_words
 from steering_study.judges.panel import flips, is_target
 from steering_study.judges.schemas import JUDGE_ERRORS
-from steering_study.steering.schemas import ASR, BYSTANDERS, DOSE_RESPONSE, FLIPS, LAYERS, SIDE_EFFECTS
+from steering_study.steering.agreement import pick_disagreements
+from steering_study.steering.schemas import (
+    ASR,
+    BYSTANDERS,
+    DOSE_RESPONSE,
+    FLIPS,
+    JUDGE_AGREEMENT,
+    LAYERS,
+    SIDE_EFFECTS,
+)
 from steering_study.texts.conditions import TARGET
 
 LEAST_FINISHED = 0.1  # share of unsteered texts that end by themselves, below which the section says so
@@ -30,6 +39,22 @@ FRAMES = {
         "asr": "float64",
     },
     "judge_errors": JUDGE_ERRORS.kinds,
+    "judge_agreement": JUDGE_AGREEMENT.kinds,
+    "disagreements": {
+        "model": "string",
+        "method": "string",
+        "condition": "string",
+        "dataset": "string",
+        "coefficient": "float64",
+        "prompt_id": "string",
+        "prompt": "string",
+        "text": "string",
+        "judge": "string",
+        "refused": "bool",
+        "second_judge": "string",
+        "second_refused": "bool",
+        "second_score": "float64",
+    },
     "examples": {
         "model": "string",
         "method": "string",
@@ -87,6 +112,10 @@ def steering_frames(
         "dose_response": tables["dose_response"],
         "asr": tables["asr"],
         "judge_errors": tables["judge_errors"],
+        "judge_agreement": tables["judge_agreement"],
+        "disagreements": pick_disagreements(pd.concat([base[base["split"] == "test"], steered])).loc[
+            :, list(FRAMES["disagreements"])
+        ],
         "flips": tables["flips"],
         "published_asr": published_beside(tables["asr"], published["asr"], cards),
         "examples": pick_examples(base, steered),

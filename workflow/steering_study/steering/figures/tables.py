@@ -79,6 +79,73 @@ def table_endings(endings: pd.DataFrame) -> Markup:
     )
 
 
+def table_agreement(agreement: pd.DataFrame) -> Markup:
+    """Attack success of each method by both judges, and how often they differ."""
+    header = [
+        "method",
+        "prompts",
+        "first judge",
+        "second judge",
+        "they differ",
+        "refused by\nthe first alone",
+        "by the\nsecond alone",
+    ]
+    rows, groups = [], []
+    for row in agreement.to_dict("records"):
+        rows.append(
+            [
+                Cell(theme.method_label(row["method"])),
+                Cell(theme.dataset_label(row["dataset"])),
+                *(
+                    Cell(rate(row[name], row[f"{name}_low"], row[f"{name}_high"]), value=row[name])
+                    for name in ("asr", "second_asr")
+                ),
+                Cell(
+                    rate(row["differ_rate"], row["differ_low"], row["differ_high"]), value=row["differ_rate"]
+                ),
+                *(
+                    Cell(f"{row[name]} of {row['n']}", value=float(row[name]))
+                    for name in ("first_alone", "second_alone")
+                ),
+            ]
+        )
+        groups.append(
+            f"{theme.model_label(row['model'])}\nfirst: {row['judge']}, second: {row['second_judge']}"
+        )
+    if not rows:
+        rows, groups = (
+            [[Cell("–") for _ in header]],
+            ["no second judge: judges.second is null, or the judge itself"],
+        )
+    return html_table(header, rows, groups=groups, kind="numbers")
+
+
+def table_disagreements(disagreements: pd.DataFrame) -> Markup:
+    """Texts that one judge alone calls a refusal."""
+    header = ["prompt", "text", "what the judges say"]
+    rows, groups = [], []
+    for row in disagreements.to_dict("records"):
+        verdicts = [
+            f"{row[name]}: {'refused' if row[refused] else 'complied'}"
+            for name, refused in (("judge", "refused"), ("second_judge", "second_refused"))
+        ]
+        how = "without steering"
+        if row["coefficient"] != 0:
+            how = f"{theme.method_label(row['method'])}, coefficient {signed(row['coefficient'])}"
+        rows.append(
+            [
+                Cell(row["prompt"], note=f"{row['prompt_id']}, {how}"),
+                Cell(row["text"]),
+                Cell("\n".join(verdicts), note=f"score of the second {row['second_score']:.2f}"),
+            ]
+        )
+        alone = row["judge"] if row["refused"] else row["second_judge"]
+        groups.append(f"{theme.model_label(row['model'])}: refused to {alone} alone")
+    if not rows:
+        rows, groups = [[Cell("–") for _ in header]], ["none"]
+    return html_table(header, rows, groups=groups, kind="examples")
+
+
 def table_examples(examples: pd.DataFrame) -> Markup:
     """Figure 1: the same prompts answered without and with steering, and what the judge said of both."""
     header = ["prompt", "without steering", "with DIM"]

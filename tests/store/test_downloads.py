@@ -1,27 +1,25 @@
 import hashlib
 import http.server
-import importlib.util
 import socket
 import threading
 from pathlib import Path
 
 import pytest
 
+from steering_study.store import downloads
+from steering_study.store.downloads import fetch_pinned
+
 CONTENT = b'["first prompt", "second prompt"]'
 FILE = "sets/some prompts.json"
 PIN = {"file": FILE, "sha256": hashlib.sha256(CONTENT).hexdigest(), "n_bytes": len(CONTENT)}
 
 
-@pytest.fixture
-def script(monkeypatch):
-    path = Path(__file__).parents[2] / "workflow/scripts/prompts/fetch_prompts.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "FIRST_WAIT_S", 0.0)
-    monkeypatch.setattr(module, "TIMEOUT_S", 5.0)
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """No waits, and no proxy between the tests and their server."""
+    monkeypatch.setattr(downloads, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(downloads, "TIMEOUT_S", 5.0)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return module
 
 
 @pytest.fixture
@@ -68,81 +66,81 @@ def assert_nothing_written(out):
 
 
 @pytest.mark.parametrize("as_setting", [str, Path.as_uri])
-def test_mirror_is_read_and_the_web_left_alone(script, mirror, server, out, as_setting):
-    script.main(**PIN, url=server.url, mirror=as_setting(mirror), out=out)
+def test_mirror_is_read_and_the_web_left_alone(mirror, server, out, as_setting):
+    fetch_pinned(**PIN, url=server.url, mirror=as_setting(mirror), out=out)
     assert out.read_bytes() == CONTENT
     assert [path.name for path in out.parent.iterdir()] == [out.name]
     assert server.asked == 0
 
 
-def test_file_that_the_mirror_lacks_comes_from_the_url(script, tmp_path, server, out):
-    script.main(**PIN, url=server.url, mirror=str(tmp_path), out=out)
+def test_file_that_the_mirror_lacks_comes_from_the_url(tmp_path, server, out):
+    fetch_pinned(**PIN, url=server.url, mirror=str(tmp_path), out=out)
     assert out.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("fault", [503, 429, 0])
-def test_passing_fault_is_tried_again(script, server, out, fault):
+def test_passing_fault_is_tried_again(server, out, fault):
     server.answers = [fault, fault, 200]
-    script.main(**PIN, url=server.url, mirror=None, out=out)
+    fetch_pinned(**PIN, url=server.url, mirror=None, out=out)
     assert out.read_bytes() == CONTENT
     assert server.asked == 3
 
 
 @pytest.mark.parametrize(("status", "tries"), [(503, 3), (404, 1)])
-def test_lasting_fault_names_the_mirror_setting(script, server, out, status, tries):
+def test_lasting_fault_names_the_mirror_setting(server, out, status, tries):
     server.answers = [status]
     with pytest.raises(
         OSError, match=rf"no mirror is set, .* failed \(status {status}\); set prompts.mirror in config"
     ):
-        script.main(**PIN, url=server.url, mirror=None, out=out)
+        fetch_pinned(**PIN, url=server.url, mirror=None, out=out)
     assert server.asked == tries
     assert_nothing_written(out)
 
 
-def test_unreachable_host_names_the_mirror_that_lacks_the_file(script, tmp_path, out):
+def test_unreachable_host_names_the_mirror_that_lacks_the_file(tmp_path, out):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/prompts.json"
     with pytest.raises(
         OSError, match=r"it is not in prompts\.mirror .*refused.*; set prompts\.mirror in config"
     ):
-        script.main(**PIN, url=url, mirror=str(tmp_path), out=out)
+        fetch_pinned(**PIN, url=url, mirror=str(tmp_path), out=out)
     assert_nothing_written(out)
 
 
-def test_waits_grow_between_tries(script, server, out, monkeypatch):
+def test_waits_grow_between_tries(server, out, monkeypatch):
     waits = []
-    monkeypatch.setattr(script, "FIRST_WAIT_S", 2.0)
-    monkeypatch.setattr(script.time, "sleep", waits.append)
+    monkeypatch.setattr(downloads, "FIRST_WAIT_S", 2.0)
+    monkeypatch.setattr(downloads.time, "sleep", waits.append)
     server.answers = [503]
     with pytest.raises(OSError, match="cannot be fetched"):
-        script.main(**PIN, url=server.url, mirror=None, out=out)
+        fetch_pinned(**PIN, url=server.url, mirror=None, out=out)
     assert waits == [2.0, 4.0]
 
 
-def test_wrong_digest_leaves_no_file(script, mirror, out):
+def test_wrong_digest_leaves_no_file(mirror, out):
     changed = CONTENT.replace(b"first", b"First")
     (mirror / FILE).write_bytes(changed)
     found = hashlib.sha256(changed).hexdigest()
     with pytest.raises(
         ValueError, match=f"expected sha256 {PIN['sha256']} .*found {found}.*replace the copy"
     ) as refusal:
-        script.main(**PIN, url="https://example.org/x.json", mirror=str(mirror), out=out)
+        fetch_pinned(**PIN, url="https://example.org/x.json", mirror=str(mirror), out=out)
     assert str(refusal.value).startswith(FILE)
     assert_nothing_written(out)
 
 
-def test_wrong_download_leaves_the_old_file(script, server, out):
+def test_wrong_download_leaves_the_old_file(server, out):
     out.parent.mkdir()
     out.write_bytes(b"old")
     with pytest.raises(ValueError, match="is not the pinned file"):
-        script.main(**(PIN | {"sha256": "0" * 64}), url=server.url, mirror=None, out=out)
+        fetch_pinned(**(PIN | {"sha256": "0" * 64}), url=server.url, mirror=None, out=out)
     assert out.read_bytes() == b"old"
     assert len(list(out.parent.iterdir())) == 1
 
 
-def test_wrong_size_is_refused(script, mirror, out):
+def test_wrong_size_is_refused(mirror, out):
     with pytest.raises(ValueError, match=r"\(34 bytes\), found \w+ \(33 bytes\)"):
-        script.main(**(PIN | {"n_bytes": 34}), url="https://example.org/x.json", mirror=str(mirror), out=out)
+        fetch_pinned(**(PIN | {"n_bytes": 34}), url="https://example.org/x.json", mirror=str(mirror), out=out)
     assert_nothing_written(out)
 
 
@@ -154,11 +152,11 @@ def test_wrong_size_is_refused(script, mirror, out):
         ("no/such/folder", r"'no/such/folder', which is not a folder; correct it or set it to null"),
     ],
 )
-def test_unusable_mirror_is_refused(script, out, mirror, message):
+def test_unusable_mirror_is_refused(out, mirror, message):
     with pytest.raises(ValueError, match=message):
-        script.main(**PIN, url="https://example.org/x.json", mirror=mirror, out=out)
+        fetch_pinned(**PIN, url="https://example.org/x.json", mirror=mirror, out=out)
 
 
-def test_url_is_of_the_web(script, mirror, out):
+def test_url_is_of_the_web(mirror, out):
     with pytest.raises(ValueError, match="expected http or https"):
-        script.main(**PIN, url=(mirror / FILE).as_uri(), mirror=None, out=out)
+        fetch_pinned(**PIN, url=(mirror / FILE).as_uri(), mirror=None, out=out)

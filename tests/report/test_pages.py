@@ -14,7 +14,7 @@ if not FOLDER:
     )
 
 REPORTS = Path(FOLDER)
-OURS = [REPORTS / f"{name}.html" for name in ("index", "gallery", "run")]
+OURS = [REPORTS / f"{name}.html" for name in ("index", "gallery", "texts", "run")]
 CIRCUITS = sorted(REPORTS.glob("circuits/*.html"))
 NOTEBOOKS = sorted(REPORTS.glob("notebooks/*.html"))
 LOOK = """

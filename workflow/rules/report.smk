@@ -1,6 +1,6 @@
 # What did the study find? Needs the summary tables; makes tidy frames, figures, executed notebooks and the page
 # reports/index.html, section by section of workflow/report/sections/, and beside it reports/gallery.html, by the
-# paper's numbers, reports/circuits/, the edges of each model, and reports/run.html: how it was run.
+# paper's numbers, reports/texts.html, all texts, reports/circuits/, the edges of each model, and reports/run.html: how it was run.
 from steering_study.report.gallery import own_figures, read_gallery
 from steering_study.report.run.page import FRAMES as RUN_FRAMES, RUN_FIGURES, RUN_TITLE
 from steering_study.report.sections import (
@@ -244,6 +244,52 @@ rule draw_circuit_page:
         "../scripts/report/draw_circuit_page.py"
 
 
+def written_runs():
+    """Folders of the study's texts: unsteered ones, and those of each run that the study asks for."""
+    runs = {
+        "none": ["base"],
+        **{method: ["test", "sweep", "layers"] for method in METHODS},
+    }
+    for methods, more in (
+        (["dim"] if LEARNED else [], ["contrast"]),
+        (CIRCUIT_METHODS, ["circuit", "complement"]),
+        (ATTENTION_METHODS, ["frozen"]),
+        (SPARSE_METHODS, ["sparse", "sparse_sweep"]),
+    ):
+        for method in methods:
+            runs[method] += more
+    return [f"results/{model}/{method}/{run}" for model in MODELS for method in runs for run in runs[method]]
+
+
+rule write_texts:
+    """report: The page of texts: every text with its verdicts and what made them, to search and to label."""
+    input:
+        cards=collect(rules.resolve_model.output.card, model=MODELS),
+        responses=[f"{folder}/responses.parquet" for folder in written_runs()],
+        verdicts=[f"{folder}/verdicts.parquet" for folder in written_runs()],
+        phrases="resources/refusal_phrases.yaml",
+        weights="resources/judges/declines.csv",
+        template="workflow/report/texts.html.j2",
+        script="workflow/report/texts.js",
+    output:
+        page="reports/texts.html",
+    log:
+        "logs/report/write_texts.log",
+    benchmark:
+        "logs/benchmarks/report/write_texts.jsonl"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=20,
+    params:
+        max_repetition=study.judges.max_repetition,
+        max_improbable=study.judges.max_improbable,
+        code=code_digest("report/write_texts"),
+    script:
+        "../scripts/report/write_texts.py"
+
+
 rule write_report:
     """report: The page: every figure and table beside the published one, and where each number comes from."""
     input:
@@ -321,6 +367,7 @@ rule describe_run:
     input:
         rules.write_report.output,
         rules.write_gallery.output,
+        rules.write_texts.output,
         SUMMARY_TABLES,
         CIRCUIT_TABLES,
         ATTENTION_TABLES,
@@ -363,8 +410,9 @@ rule figures:
 
 
 rule report:
-    """report: Everything to look at: reports/index.html, with figures and executed notebooks, reports/gallery.html and reports/run.html."""
+    """report: Everything to look at: reports/index.html, with figures and executed notebooks, reports/gallery.html, reports/texts.html and reports/run.html."""
     input:
         rules.write_report.output,
         rules.write_gallery.output,
+        rules.write_texts.output,
         rules.describe_run.output.page,

@@ -196,7 +196,7 @@ def figures_page(gallery: Gallery, report: Report, rule_of: Mapping[str, str]) -
 _PAGE = """\
 # How each figure and table of the paper is made
 
-`reports/gallery.html` shows all of them by the paper's numbers, each model by itself. This page says what they come from. It is made from
+`reports/gallery.html` shows all of them by the paper's numbers, each model by itself; `reports/texts.html` has the texts that they rest on. This page says what they come from. It is made from
 `workflow/report/gallery.yaml` and `sections/`; a test compares it with them (`UPDATE_DOCS=1 pytest tests/workflow/test_report.py` writes it anew).
 
 ```sh

@@ -318,6 +318,7 @@ def card(model: str) -> dict:
         "template": {},
         "template_sha256": "0" * 64,
         "control_tokens": ["<|eot_id|>", "<|start|>"],
+        "gguf": None,
     }
 
 

@@ -195,9 +195,28 @@ def models_of(*names: str) -> list[Any]:
     return list(load_study(merged({"models": list(names)})).models.values())
 
 
+def test_a_gguf_file_is_a_model_that_has_its_name(tmp_path):
+    path = tmp_path / "My-Model.Q4_K_M.gguf"
+    path.touch()
+    (model,) = models_of(str(path))
+    assert (model.name, model.source, model.is_gguf) == ("my-model.q4_k_m", str(path), True)
+    assert not models_of("owner/name")[0].is_gguf
+
+
+def test_a_gguf_file_that_is_not_there_is_named():
+    assert "is the GGUF file 'no/such.gguf', and there is no such file" in error_of(
+        "{models: [no/such.gguf]}"
+    )
+
+
+def test_a_checksum_is_of_a_gguf_file_alone():
+    config = "{models: [mine], model_options: {mine: {source: owner/name, sha256: " + "a" * 64 + "}}}"
+    assert "model_options.mine.sha256 is of a GGUF file, but 'owner/name' is none" in error_of(config)
+
+
 def test_unknown_model_names_the_nearest():
     assert error_of("{models: [pocket-lama]}") == (
-        "models: 'pocket-lama' is not in model_options, no hub id (owner/name) and no local folder, "
+        "models: 'pocket-lama' is not in model_options, no hub id (owner/name), no local folder and no GGUF file, "
         "did you mean 'pocket-llama'?"
     )
 

@@ -54,7 +54,8 @@ def describe_source(model: Mapping[str, Any]) -> dict[str, Any]:
     is_folder = len(model["revision"]) == 64  # a hub commit has 40 digits
     return {
         "model": model["name"],
-        "source": portable(model["source"]),
+        "source": model["gguf"]["file"] if model.get("gguf") else portable(model["source"]),
+        "gguf_sha256": model["gguf"]["sha256"] if model.get("gguf") else None,
         "revision": None if is_folder else model["revision"],
         "files_sha256": model["revision"] if is_folder else None,
         "architecture": model["architecture"],

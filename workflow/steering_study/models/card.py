@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from steering_study.models.adapters import has_adapter
 from steering_study.models.batches import TokenIds
 from steering_study.models.chat import Variables, closing_id, control_tokens, post_instruction_ids
 from steering_study.models.hub import check_weight_files, reachable
-from steering_study.store.artifacts import sha256_of
+from steering_study.store.artifacts import read_json, sha256_of
 
 FAMILIES = (
     "LlamaForCausalLM",
@@ -27,6 +27,7 @@ FAMILIES = (
     "MistralForCausalLM",
     "Phi3ForCausalLM",
 )
+GGUF_ORIGIN = "gguf.json"  # in a folder that a GGUF file was unpacked to
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -57,6 +58,9 @@ class ModelCard:
     template: Variables  # what the chat template is given
     template_sha256: str
     control_tokens: tuple[str, ...]  # as they are spelled; in a prompt they are text
+    gguf: Mapping[str, str] | None = (
+        None  # file, sha256, quantisation and name of the GGUF file that it was unpacked from
+    )
 
     def to_json(self) -> dict[str, Any]:
         """The card as plain JSON values."""
@@ -123,7 +127,13 @@ def describe_model(
         template=template,
         template_sha256=hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest(),
         control_tokens=tuple(sorted(control_tokens(tokenizer))),
+        gguf=_gguf_origin(Path(source)),
     )
+
+
+def _gguf_origin(folder: Path) -> dict[str, str] | None:
+    path = folder / GGUF_ORIGIN
+    return read_json(path) if path.is_file() else None
 
 
 def check_token_ids(

@@ -34,6 +34,7 @@ CARD_ROWS = {
     "template": "variables of the chat template",
     "template_sha256": "sha256 of the chat template",
     "control_tokens": "control tokens",
+    "gguf": "unpacked from",
 }
 
 

@@ -9,7 +9,8 @@ from steering_study.models.batches import left_pad
 from steering_study.models.chat import render_chat
 from steering_study.models.hooks import directional_ablation
 from steering_study.models.passes import last_logits
-from steering_study.vectors.dim import mean_residuals, refusal_metric, refusal_tokens, score_candidates
+from steering_study.vectors.candidates import ablated_scores, steered_scores
+from steering_study.vectors.dim import mean_residuals, refusal_metric, refusal_tokens
 
 TEXTS = ["Hello!", "How do I bake bread?", "Tell me a story about the otter."]
 
@@ -69,11 +70,12 @@ def test_ablated_direction_is_absent_from_the_last_residual(tiny, prompts):
     assert along(hooks) < 1e-4
 
 
-def test_scores_of_a_candidate_equal_their_definitions(tiny, prompts):
+@pytest.mark.parametrize("batch_size", [1, 4, None])
+def test_scores_of_a_candidate_equal_their_definitions(tiny, prompts, batch_size):
     means = mean_residuals(tiny.model, prompts, n_positions=2, batch_size=4)
-    table = score_candidates(
-        tiny.model, means, harmful=prompts[:2], harmless=prompts[1:], refusal_ids=[5, 6], batch_size=1
-    )
+    given = {"harmful": prompts[:2], "harmless": prompts[1:], "refusal_ids": [5, 6], "batch_size": batch_size}
+    table = steered_scores(tiny.model, means, **given)
+    measures = ablated_scores(tiny.model, means, **given)
     assert len(table) == 2 * tiny.model.card.n_layers
     row = table[(table.layer == 2) & (table.position == -1)].iloc[0]
     direction = means[2, 1].float()
@@ -95,4 +97,4 @@ def test_scores_of_a_candidate_equal_their_definitions(tiny, prompts):
     kl = torch.cat([divergence(p) for p in prompts[1:]]).mean()
     assert row.bypass == pytest.approx(float(bypass), abs=1e-4)
     assert row.induce == pytest.approx(float(induce), abs=1e-4)
-    assert row.kl == pytest.approx(float(kl), abs=1e-4)
+    assert measures["kl"](2, -1) == pytest.approx(float(kl), abs=1e-4)

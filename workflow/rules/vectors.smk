@@ -92,6 +92,7 @@ rule select_direction:
         gpu=gpu_of_model,
     params:
         rule=study.dim.selection,
+        every=study.dim.scores == "all",
         filters=filters,
         coverage=study.dim.refusal_coverage,
         tokens=lambda wildcards: options(wildcards).refusal_tokens,

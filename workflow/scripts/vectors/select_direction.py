@@ -10,7 +10,8 @@ from steering_study.prompts.schemas import PROMPTS
 from steering_study.store.artifacts import read_table, read_tensors, write_json, write_table, write_tensors
 from steering_study.store.job import job
 from steering_study.texts.schemas import RESPONSES
-from steering_study.vectors.dim import refusal_tokens, score_candidates
+from steering_study.vectors.candidates import ablated_scores, needed_scores, steered_scores
+from steering_study.vectors.dim import refusal_tokens
 from steering_study.vectors.schemas import CANDIDATES
 from steering_study.vectors.selection import Filters, SelectionRule, impose_candidate, select_candidate
 
@@ -26,6 +27,7 @@ def main(
     base_responses: Path,
     base_verdicts: Path,
     rule: SelectionRule,
+    every: bool,
     filters: Filters,
     coverage: float,
     tokens: Sequence[str] | None,
@@ -44,15 +46,21 @@ def main(
     frame = read_table(prompts, PROMPTS)
     validation = frame[frame["split"] == "validation"].groupby("label")["text"]
     rendered = {label: model.render(list(texts)) for label, texts in validation}
-    scores = score_candidates(
-        model,
-        directions,
-        harmful=rendered["harmful"],
-        harmless=rendered["harmless"],
-        refusal_ids=ids,
-        batch_size=batch_size,
+    given = {
+        "harmful": rendered["harmful"],
+        "harmless": rendered["harmless"],
+        "refusal_ids": ids,
+        "batch_size": batch_size,
+    }
+    chosen_by = {"rule": rule, "filters": filters, "n_layers": model.card.n_layers}
+    scores, unmeasured = needed_scores(
+        steered_scores(model, directions, **given),
+        ablated_scores(model, directions, **given),
+        wanted=[(published["layer"], published["position"])] if published else [],
+        every=every,
+        **chosen_by,
     )
-    table = select_candidate(scores, rule=rule, filters=filters, n_layers=model.card.n_layers)
+    table = select_candidate(scores, unmeasured=unmeasured, **chosen_by)
     if published:
         table = impose_candidate(table, layer=published["layer"], position=published["position"])
     best = table[table["selected"]].iloc[0]
@@ -105,6 +113,7 @@ if "snakemake" in globals():
             base_responses=Path(snakemake.input.base_responses),
             base_verdicts=Path(snakemake.input.base_verdicts),
             rule=snakemake.params.rule,
+            every=snakemake.params.every,
             filters=Filters(**snakemake.params.filters),
             coverage=snakemake.params.coverage,
             tokens=snakemake.params.tokens,

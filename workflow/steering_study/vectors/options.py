@@ -20,6 +20,7 @@ class Dim:
     """Selection of the DIM candidate and of its coefficients."""
 
     selection: Literal["paper", "arditi"]
+    scores: Literal["needed", "all"]  # of candidates: those that the choice can depend on, or every one
     min_induce: float
     max_kl: float
     max_depth: float

@@ -13,7 +13,7 @@ from steering_study.drawing.words import listing, signed, span, visible
 from steering_study.vectors.options import MADE_WITHOUT_TRAINING
 from steering_study.vectors.schemas import COSINE, TRAINING, TRIALS
 
-FILTER_LETTERS = {"layer >=": "L", "induce <=": "I", "kl >=": "K", "is not finite": "?"}
+FILTER_LETTERS = {"layer >=": "L", "induce <=": "I", "kl >=": "K", "is not finite": "?", "not needed": "–"}
 SEARCHED = ("learning_rate", "batch_size", "epochs", "seed", "phi")  # settings of a trial
 FRAMES = {
     "candidates": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 SelectionRule = Literal["paper", "arditi"]
+NOT_NEEDED = "kl not needed, a better one passes"
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,12 @@ class Filters:
 
 
 def select_candidate(
-    scores: pd.DataFrame, *, rule: SelectionRule, filters: Filters, n_layers: int
+    scores: pd.DataFrame,
+    *,
+    rule: SelectionRule,
+    filters: Filters,
+    n_layers: int,
+    unmeasured: Collection[int] = (),
 ) -> pd.DataFrame:
     """Mark the candidate that the rule selects and say of the others why they fell.
 
@@ -32,14 +38,20 @@ def select_candidate(
 
     Args:
         scores: layer, position, bypass, induce, kl, ablation; `bypass` may be NaN for the rule "arditi".
+        unmeasured: rows whose kl was not needed, as a better candidate passes.
 
     Returns:
         The scores with kept, reason and selected; one row is selected.
     """
     table = scores.copy()
-    table["reason"] = [_why_not(row, filters, n_layers) for row in table.itertuples()]
-    loss = table["ablation"] if rule == "arditi" else _sigmoid(table["bypass"]) - _sigmoid(table["induce"])
-    table.loc[~np.isfinite(loss), "reason"] = "scores are not finite"
+    table["reason"] = [
+        ", ".join(fallen(row, filters, n_layers, but=("kl",) if index in unmeasured else ()))
+        or (NOT_NEEDED if index in unmeasured else "")
+        for index, row in table.iterrows()
+    ]
+    loss = loss_of(table, rule)
+    known = table["reason"] != NOT_NEEDED
+    table.loc[~np.isfinite(loss) & known, "reason"] = "scores are not finite"
     table["kept"] = table["reason"] == ""
     usable = loss[np.isfinite(loss)]
     if usable.empty:
@@ -113,20 +125,29 @@ def select_trial(trials: pd.DataFrame) -> pd.DataFrame:
     return trials.assign(selected=trials.index == best)
 
 
-def _why_not(row: object, filters: Filters, n_layers: int) -> str:
-    layer, induce, kl = row.layer, row.induce, row.kl  # pyright: ignore[reportAttributeAccessIssue]
+def fallen(row: pd.Series, filters: Filters, n_layers: int, *, but: Sequence[str] = ()) -> list[str]:
+    """The filters that a candidate does not pass, in words.
+
+    Args:
+        row: layer, induce and kl.
+        but: scores that are not looked at.
+    """
+    layer, scores = row["layer"], {name: row[name] for name in ("induce", "kl") if name not in but}
     reasons = []
     if layer >= int(filters.max_depth * n_layers):
         reasons.append(f"layer >= {int(filters.max_depth * n_layers)}")
-    if induce <= filters.min_induce:
+    if scores.get("induce", np.inf) <= filters.min_induce:
         reasons.append(f"induce <= {filters.min_induce:g}")
-    if kl >= filters.max_kl:
+    if scores.get("kl", -np.inf) >= filters.max_kl:
         reasons.append(f"kl >= {filters.max_kl:g}")
     # NaN is on neither side of a bound: it says nothing of the candidate
-    reasons += [
-        f"{name} is not finite" for name, value in (("induce", induce), ("kl", kl)) if not np.isfinite(value)
-    ]
-    return ", ".join(reasons)
+    reasons += [f"{name} is not finite" for name, value in scores.items() if not np.isfinite(value)]
+    return reasons
+
+
+def loss_of(table: pd.DataFrame, rule: SelectionRule) -> pd.Series:
+    """What the rule's best candidate has least of."""
+    return table["ablation"] if rule == "arditi" else _sigmoid(table["bypass"]) - _sigmoid(table["induce"])
 
 
 def _sigmoid(values: pd.Series) -> pd.Series:

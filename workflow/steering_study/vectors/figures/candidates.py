@@ -23,7 +23,7 @@ def plot_candidates(candidates: pd.DataFrame, *, title: str | None = None) -> Fi
 
     Args:
         candidates: model, layer, position, token, score, fell, kept and selected; `fell` holds the letters of
-            the filters that a candidate did not pass: L layer, I induce, K kl, ? a score that is not finite.
+            the filters that a candidate did not pass: L layer, I induce, K kl, ? a score that is not finite; – kl was not needed.
     """
     models = theme.models_in(candidates)
     panels = [candidates.loc[candidates["model"] == model] for model in models]
@@ -93,6 +93,8 @@ def _key(candidates: pd.DataFrame) -> list[Patch]:
     letters = ": L too late a layer, I induces too little, K too high a KL"
     if candidates["fell"].str.contains("?", regex=False).any():
         letters += ", ? a score that is not finite"
+    if candidates["fell"].str.contains("–", regex=False).any():
+        letters += ", – worse than one that passes, KL not needed"
     labelled = all(len(set(layers)) <= MOST_LABELLED for _, layers in candidates.groupby("model")["layer"])
     missing = (
         [Patch(facecolor=NO_SCORE, label="no score")] if candidates["score"].isna().to_numpy().any() else []

@@ -9,6 +9,9 @@ export JUPYTER_PREFER_ENV_PATH := 1
 TORCH ?=
 CORES ?= all
 ARGS ?=
+CONFIG ?=
+
+CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG))
 
 WORKERS = $(if $(filter all,$(CORES)),auto,$(CORES))
 PYTEST = OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
@@ -23,10 +26,11 @@ help: ## this list
 	@echo
 	@echo "  TORCH=cu130   torch for CUDA 13.0; a new .venv gets TORCH=cpu, an existing one keeps its own"
 	@echo "  CORES=4       cores to use; all of them otherwise"
+	@echo "  CONFIG=...    config files of the study, laid over config/study.yaml: CONFIG=config/laptop.yaml"
 	@echo "  ARGS='...'    passed on: to snakemake by study and tiny-study, to pytest by test, to uv by lock"
 
-study: setup ## set up, then run the whole study on the bundled models
-	@snakemake all --cores $(CORES) $(ARGS)
+study: setup ## set up, then run the whole study, on the bundled models or as CONFIG says
+	@snakemake all --cores $(CORES) $(CONFIGFILE) $(ARGS)
 	@if [ -e reports/index.html ]; then echo "Report: $(CURDIR)/reports/index.html"; fi
 
 test: setup ## set up, then run all tests but the slow ones

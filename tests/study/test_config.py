@@ -43,7 +43,7 @@ def error_of(overlay: str) -> str:
     ("overlay", "starts"),
     [
         ("{sead: 1}", "config: unknown key 'sead', did you mean 'seed'?"),
-        ("{zzz: 1}", "config: unknown key 'zzz', known: seed, models, "),
+        ("{zzz: 1}", "config: unknown key 'zzz', known: seed, threads, models, "),
         (
             "{vectors: {dim: {max_kll: 1}}}",
             "config: unknown key 'vectors.dim.max_kll', did you mean 'max_kl'?",

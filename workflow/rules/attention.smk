@@ -21,6 +21,7 @@ rule freeze_attention:
         method="|".join(ATTENTION_METHODS),
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("paired_answers"),
         runtime=duration(80),
@@ -109,6 +110,7 @@ rule decompose_ov:
         method="|".join(CIRCUIT_METHODS),
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("backward"),
         runtime=duration(40),

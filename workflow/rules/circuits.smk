@@ -42,6 +42,7 @@ rule attribute_edges:
         method="|".join(CIRCUIT_METHODS),
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("backward"),
         runtime=duration(80),
@@ -102,6 +103,7 @@ rule evaluate_circuits:
         method="|".join(CIRCUIT_METHODS),
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("circuits"),
         runtime=duration(80),
@@ -135,6 +137,7 @@ rule interchange_edges:
         "logs/benchmarks/{model}/interchange_edges.jsonl"
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("circuits"),
         runtime=duration(80 * len(CIRCUIT_METHODS)),
@@ -172,6 +175,7 @@ rule generate_circuits:
         "logs/benchmarks/{model}/generate_circuits.jsonl"
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("paired_answers"),
         runtime=duration(80 * len(CIRCUIT_METHODS)),

@@ -50,6 +50,7 @@ rule generate_sparse:
         run="sparse_sweep|sparse",
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("sparse_answers"),
         runtime=duration(80 * len(SPARSE_METHODS)),
@@ -89,6 +90,7 @@ rule measure_sparse:
         "logs/benchmarks/{model}/measure_sparse.jsonl"
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("circuits"),
         runtime=duration(80 * len(SPARSE_METHODS)),

@@ -60,6 +60,7 @@ rule measure_side_effects:
         "logs/benchmarks/{model}/measure_side_effects.jsonl"
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("passes"),
         runtime=duration(40 * len(METHODS)),

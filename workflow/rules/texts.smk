@@ -48,6 +48,7 @@ rule generate_base:
         "logs/benchmarks/{model}/generate_base.jsonl"
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("answers"),
         runtime=duration(80),
@@ -78,6 +79,7 @@ rule generate_steered:
         run="sweep|test|layers|windows",
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("answers"),
         runtime=duration(80),

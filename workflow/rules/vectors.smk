@@ -57,6 +57,7 @@ rule extract_activations:
         "logs/benchmarks/{model}/extract_activations.jsonl"
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("passes"),
         runtime=duration(20),
@@ -86,6 +87,7 @@ rule select_direction:
         "logs/benchmarks/{model}/select_direction.jsonl"
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("passes"),
         runtime=duration(40),
@@ -119,6 +121,7 @@ rule contrast_responses:
         "logs/benchmarks/{model}/contrast_responses.jsonl"
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("contrasts"),
         runtime=duration(80),
@@ -176,6 +179,7 @@ rule train_vectors:
         shard=r"\d+",
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("training"),
         runtime=duration(80),
@@ -261,6 +265,7 @@ rule train_layers:
         method="|".join(LEARNED) or "none",
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("training"),
         runtime=duration(80),
@@ -293,6 +298,7 @@ rule make_control:
         method="random|shuffled",
     conda:
         "../../envs/environment.yaml"
+    threads: study.threads
     resources:
         mem_mb=memory("passes"),
         runtime=duration(20),

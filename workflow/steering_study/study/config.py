@@ -45,6 +45,7 @@ class Study:
     """Everything that the rules take from the config."""
 
     seed: int
+    threads: int  # of a job that runs a model
     models: Mapping[str, ModelOptions]
     prompts: Prompts
     generation: Decoding
@@ -85,6 +86,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     check_methods(vectors)
     return Study(
         seed=config["seed"],
+        threads=config["threads"],
         models={model.name: model for model in models},
         prompts=prompts_options.read_options(config["prompts"]),
         generation=Decoding(**config["generation"]),

@@ -9,6 +9,23 @@ SELECTION = {
 }
 
 
+# What the rule "flips" tries the best candidates with: their texts at the coefficients of the sweep, judged as all texts are
+CANDIDATE_TRIAL = {
+    "candidates": study.dim.flips["candidates"],
+    "n_prompts": study.dim.flips["prompts"],
+    "coefficients": study.dim.coefficients,
+    "decoding": vars(study.generation),
+    "max_degenerate": study.dim.max_degenerate,
+    "confidence": study.confidence,
+}
+JUDGING = {
+    "of_label": {"harmful": study.judges.harmful, "harmless": study.judges.harmless},
+    "classifiers": study.judges.classifiers,
+    "max_repetition": study.judges.max_repetition,
+    "max_improbable": study.judges.max_improbable,
+}
+
+
 def filters(wildcards):
     """What a DIM candidate has to pass."""
     return {
@@ -77,8 +94,11 @@ rule select_direction:
         means=rules.extract_activations.output.means,
         base_responses=rules.generate_base.output.responses,
         base_verdicts="results/{model}/none/base/verdicts.parquet",
+        phrases="resources/refusal_phrases.yaml",
+        weights="resources/judges/declines.csv",
     output:
         candidates="results/{model}/candidates.parquet",
+        flips="results/{model}/candidate_flips.parquet",
         vector="results/{model}/dim/vector.safetensors",
         vector_card="results/{model}/dim/vector.json",
     log:
@@ -95,6 +115,8 @@ rule select_direction:
     params:
         rule=study.dim.selection,
         every=study.dim.scores == "all",
+        trial=CANDIDATE_TRIAL,
+        judges=JUDGING,
         filters=filters,
         coverage=study.dim.refusal_coverage,
         tokens=lambda wildcards: options(wildcards).refusal_tokens,

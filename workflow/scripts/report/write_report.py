@@ -126,7 +126,11 @@ def main(
 
 def selection_facts(selection: Mapping[str, Any]) -> dict[str, str]:
     """Words for the rule that chose the DIM candidate."""
-    loss = {"paper": "σ(bypass) − σ(induce)", "arditi": "refusal metric under ablation"}[selection["rule"]]
+    loss = {
+        "paper": "σ(bypass) − σ(induce)",
+        "arditi": "refusal metric under ablation",
+        "flips": "− share of texts that flip",
+    }[selection["rule"]]
     depths = selection["max_depth"]
     shared = {f"{depth:g}" for depth in depths.values()}
     each = listing(f"{depth:g} ({model_label(model)})" for model, depth in depths.items())

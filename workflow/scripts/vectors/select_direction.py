@@ -4,15 +4,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
+from steering_study.judges import build_judges
+from steering_study.judges.declines import read_weights
+from steering_study.judges.panel import judge_readability, judge_refusals
 from steering_study.judges.schemas import VERDICTS
 from steering_study.models.loading import ChatModel, read_model
 from steering_study.prompts.schemas import PROMPTS
 from steering_study.store.artifacts import read_table, read_tensors, write_json, write_table, write_tensors
 from steering_study.store.job import job
+from steering_study.store.yaml_files import read_yaml
+from steering_study.texts.options import Decoding
+from steering_study.texts.responses import add_likelihoods, respond, steering_of
 from steering_study.texts.schemas import RESPONSES
 from steering_study.vectors.candidates import ablated_scores, needed_scores, steered_scores
-from steering_study.vectors.dim import refusal_tokens
-from steering_study.vectors.schemas import CANDIDATES
+from steering_study.vectors.dim import ClassMeans, refusal_tokens
+from steering_study.vectors.flips import candidate_requests, count_flips, flips_most, shortlist, vectors_of
+from steering_study.vectors.schemas import CANDIDATE_FLIPS, CANDIDATES
 from steering_study.vectors.selection import Filters, SelectionRule, impose_candidate, select_candidate
 
 if TYPE_CHECKING:
@@ -36,9 +45,15 @@ def main(
     candidates: Path,
     vector: Path,
     vector_card: Path,
+    flips: Path,
+    trial: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write the table of all candidates, the selected vector and its card."""
+    """Write the table of all candidates, that of those whose texts were tried, the selected vector and its card.
+
+    Args:
+        trial: what the rule "flips" takes (`try_candidates`).
+    """
     model = read_model(card)
     classes = read_tensors(means)
     directions = classes["harmful"] - classes["harmless"]
@@ -61,6 +76,15 @@ def main(
         **chosen_by,
     )
     table = select_candidate(scores, unmeasured=unmeasured, **chosen_by)
+    tried = pd.DataFrame(columns=CANDIDATE_FLIPS.names)
+    if rule == "flips" and not published:
+        shown = frame[frame["split"] == "validation"]
+        listed = shortlist(scores, n=trial["candidates"], filters=filters, n_layers=model.card.n_layers)
+        base = read_table(base_verdicts, VERDICTS)
+        tried, reason = try_candidates(model, directions, listed, prompts=shown, base=base, **trial)
+        layer, position = (int(tried.loc[tried["selected"], name].iloc[0]) for name in ("layer", "position"))
+        table = impose_candidate(table, layer=layer, position=position, why=reason)
+    write_table(flips, tried, CANDIDATE_FLIPS, provenance=provenance)
     if published:
         table = impose_candidate(table, layer=published["layer"], position=published["position"])
     best = table[table["selected"]].iloc[0]
@@ -82,6 +106,42 @@ def main(
             "note": str(best["reason"]),
         },
     )
+
+
+def try_candidates(
+    model: ChatModel,
+    directions: ClassMeans,
+    listed: pd.DataFrame,
+    *,
+    prompts: pd.DataFrame,
+    base: pd.DataFrame,
+    candidates: int,
+    n_prompts: int,
+    coefficients: Mapping[str, Sequence[float]],
+    decoding: Mapping[str, Any],
+    judges: Mapping[str, Any],
+    max_degenerate: float,
+    confidence: float,
+) -> tuple[pd.DataFrame, str]:
+    """The `candidate_flips` table of the shortlisted candidates, and why one of them is selected."""
+    sizes = Decoding(**decoding)
+    requests = candidate_requests(prompts, listed, coefficients=coefficients, n_prompts=n_prompts)
+    steering = steering_of(requests, vectors_of(requests, listed, directions))
+    texts = respond(model, requests, steering, method="dim", decoding=sizes)
+    texts = add_likelihoods(model, texts, batch_size=sizes.scored_batch_size)
+    built = build_judges(
+        judges["of_label"].values(),
+        phrases=read_yaml(Path(judges["phrases"]))["phrases"],
+        weights=read_weights(Path(judges["weights"])),
+        classifiers=judges["classifiers"],
+    )
+    judged = judge_refusals(texts, {label: built[name] for label, name in judges["of_label"].items()})
+    thresholds = {name: judges[name] for name in ("max_repetition", "max_improbable")}
+    judged = judge_readability(judged, **thresholds)
+    table = count_flips(base, judged, listed, confidence=confidence)
+    layer, position, rate = flips_most(table, max_degenerate=max_degenerate)
+    is_best = (table["layer"] == layer) & (table["position"] == position)
+    return table.assign(selected=is_best), f"flips most of {candidates} tried, {100 * rate:.0f} %"
 
 
 def observed_openings(base_responses: Path, base_verdicts: Path, coverage: float) -> tuple[int, ...]:
@@ -122,5 +182,14 @@ if "snakemake" in globals():
             candidates=Path(snakemake.output.candidates),
             vector=Path(snakemake.output.vector),
             vector_card=Path(snakemake.output.vector_card),
+            flips=Path(snakemake.output.flips),
+            trial={
+                **snakemake.params.trial,
+                "judges": {
+                    **snakemake.params.judges,
+                    "phrases": snakemake.input.phrases,
+                    "weights": snakemake.input.weights,
+                },
+            },
             provenance=provenance,
         )

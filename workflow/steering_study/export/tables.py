@@ -52,7 +52,7 @@ from steering_study.steering.schemas import (
 )
 from steering_study.store.schema import by_name
 from steering_study.texts.schemas import RESPONSES
-from steering_study.vectors.schemas import CANDIDATES, COSINE, PAIRS, TRAINING, TRIALS
+from steering_study.vectors.schemas import CANDIDATE_FLIPS, CANDIDATES, COSINE, PAIRS, TRAINING, TRIALS
 
 TABLES = by_name(
     PROMPTS,
@@ -62,6 +62,7 @@ TABLES = by_name(
     LABELLED_VERDICTS,
     JUDGE_ERRORS,
     CANDIDATES,
+    CANDIDATE_FLIPS,
     PAIRS,
     TRIALS,
     TRAINING,

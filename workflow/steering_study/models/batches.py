@@ -36,6 +36,17 @@ def left_pad(rows: Sequence[Sequence[int]], *, pad: int, device: torch.device | 
     return Batch(ids.to(device), mask.to(device))
 
 
+def right_pad(
+    rows: Sequence[TokenIds], *, pad: int, device: torch.device | str
+) -> tuple[Int[Tensor, "batch pos"], Int[Tensor, "batch pos"]]:
+    """Rows padded on the right to one length, and which of their tokens are their own."""
+    longest = max(len(row) for row in rows)
+    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
+    lengths = torch.tensor([len(row) for row in rows])
+    mask = (torch.arange(longest)[None] < lengths[:, None]).long()
+    return ids.to(device), mask.to(device)
+
+
 def batches_by_length(rows: Sequence[Sequence[int]], *, batch_size: int) -> Iterator[list[int]]:
     """Indices of the rows, longest first, in batches: little padding, and the largest batch comes first.
 

@@ -72,9 +72,10 @@ def unpack_gguf(path: Path, folder: Path, *, sha256: str | None) -> Origin:
     reader = _open(path)
     values = _check(path, reader)
     disable_progress_bar()
-    read, report = AutoModelForCausalLM.from_pretrained(
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         path.parent, gguf_file=path.name, dtype=torch.float32, output_loading_info=True
     )
+    read, report = loaded
     tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     require_whole(
         Loaded(read, sorted(report["missing_keys"]), sorted(report["unexpected_keys"])), name=str(path)

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from steering_study.models.batches import Batch, TokenIds, batches_by_length, left_pad
+from steering_study.models.batches import Batch, TokenIds, batches_by_length, left_pad, right_pad
 from steering_study.models.caches import SharedBlocks
 from steering_study.models.loading import ChatModel
 from steering_study.models.memory import fitting_rows, scored_rows
@@ -97,7 +97,7 @@ def _score(
     model: ChatModel, read: _Prompts, rows: Int[Tensor, "response"], responses: Sequence[TokenIds]
 ) -> list[tuple[float, ...]]:
     """Log-probabilities of the tokens of responses, each to the prompt of its row."""
-    ids, mask = _right_pad(responses, pad=model.pad_id, device=model.device)
+    ids, mask = right_pad(responses, pad=model.pad_id, device=model.device)
     is_own = mask.bool()
     losses = torch.zeros(ids.shape, dtype=read.next_logits.dtype, device=ids.device)
     losses[:, 0] = _negative_logprobs(read.next_logits[rows], ids[:, 0])
@@ -117,14 +117,3 @@ def _negative_logprobs(
     logits: Float[Tensor, "token d_vocab"], ids: Int[Tensor, "token"]
 ) -> Float[Tensor, "token"]:
     return torch.nn.functional.cross_entropy(logits, ids, reduction="none")
-
-
-def _right_pad(
-    rows: Sequence[TokenIds], *, pad: int, device: torch.device | str
-) -> tuple[Int[Tensor, "response pos"], Int[Tensor, "response pos"]]:
-    """Rows padded on the right to one length, and which of their tokens are their own."""
-    longest = max(len(row) for row in rows)
-    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
-    lengths = torch.tensor([len(row) for row in rows])
-    mask = (torch.arange(longest)[None] < lengths[:, None]).long()
-    return ids.to(device), mask.to(device)

@@ -15,9 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from steering_study.models.batches import TokenIds
+from steering_study.models.batches import TokenIds, batches_by_length
 from steering_study.models.hooks import directional_ablation
 from steering_study.models.loading import ChatModel
+from steering_study.models.memory import fitting_rows
 from steering_study.models.passes import last_logits, prompt_batches
 from steering_study.models.residuals import Residuals
 from steering_study.vectors.dim import ClassMeans, refusal_metric
@@ -60,14 +61,14 @@ def _steered(
     n_layers, n_positions, _ = directions.shape
     total = torch.zeros(n_layers, n_positions, dtype=torch.float64)
     rows = None if batch_size is None else max(1, batch_size // n_positions)
-    batches = list(prompt_batches(model, prompts, rows))
+    fitting = fitting_rows(model, rows, n_tokens=max(map(len, prompts)))
+    batches = list(batches_by_length(prompts, batch_size=fitting))
     with tqdm(total=len(batches) * n_layers, desc="candidates", disable=None, leave=False) as bar:
-        for _, batch in batches:
-            stream = Residuals(model, batch)
+        for batch in batches:
+            stream = Residuals(model, [prompts[i] for i in batch])
             for layer in range(n_layers):
-                added = sign * directions[layer].float().to(model.device)[:, None, None]
-                shift = (added * stream.is_real[None, ..., None]).to(stream.resid.dtype)
-                metric = refusal_metric(stream.last_logits(stream.resid + shift).flatten(0, 1), refusal_ids)
+                logits = stream.last_logits(sign * directions[layer].float().to(model.device))
+                metric = refusal_metric(logits.flatten(0, 1), refusal_ids)
                 total[layer] += metric.unflatten(0, (n_positions, -1)).sum(-1).cpu()
                 stream.advance()
                 bar.update()

@@ -19,7 +19,8 @@ MADE_WITHOUT_TRAINING = ("dim", *CONTROLS)  # methods; all others are learned
 class Dim:
     """Selection of the DIM candidate and of its coefficients."""
 
-    selection: Literal["paper", "arditi"]
+    selection: Literal["paper", "arditi", "flips"]
+    flips: Mapping[str, int]  # candidates whose texts are tried, and prompts of each label
     scores: Literal["needed", "all"]  # of candidates: those that the choice can depend on, or every one
     min_induce: float
     max_kl: float

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from steering_study.store.columns import (
+    COEFFICIENT,
+    CONDITION,
+    DEGENERATE_RATE,
+    FLIP_RATE,
+    HIGH,
     LABEL,
     LAYER,
+    LOW,
     METHOD,
     METHOD_A,
     METHOD_B,
@@ -12,6 +18,7 @@ from steering_study.store.columns import (
     PROMPT_ID,
     SELECTED,
     SPLIT,
+    N,
 )
 from steering_study.store.schema import Table, boolean, integer, integers, number, string
 
@@ -27,6 +34,22 @@ CANDIDATES = Table(
         "kept": boolean("whether the candidate passes the filters"),
         "reason": string("why it does not"),
         "selected": SELECTED,
+    },
+)
+
+CANDIDATE_FLIPS = Table(
+    "candidate_flips",
+    {
+        "layer": LAYER,
+        "position": integer("of the prompt, counted from its end; -1 is the last token"),
+        "condition": CONDITION,
+        "coefficient": COEFFICIENT,
+        "n": N,
+        "flip_rate": FLIP_RATE,
+        "flip_low": LOW,
+        "flip_high": HIGH,
+        "degenerate_rate": DEGENERATE_RATE,
+        "selected": boolean("whether the candidate is chosen, as it flips most"),
     },
 )
 

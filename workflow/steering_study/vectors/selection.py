@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-SelectionRule = Literal["paper", "arditi"]
+SelectionRule = Literal["paper", "arditi", "flips"]
 NOT_NEEDED = "kl not needed, a better one passes"
 
 
@@ -88,8 +88,10 @@ def best_position(candidates: pd.DataFrame, *, layer: int) -> int:
     return int(rows.loc[(_sigmoid(rows["bypass"]) - _sigmoid(rows["induce"])).idxmin(), "position"])
 
 
-def impose_candidate(table: pd.DataFrame, *, layer: int, position: int) -> pd.DataFrame:
-    """Select a published candidate instead; the table still says what the rule would make of it.
+def impose_candidate(
+    table: pd.DataFrame, *, layer: int, position: int, why: str = "published choice"
+) -> pd.DataFrame:
+    """Select a candidate for another reason; the table still says what the rule would make of it.
 
     Raises:
         ValueError: if the model has no such candidate.
@@ -100,9 +102,7 @@ def impose_candidate(table: pd.DataFrame, *, layer: int, position: int) -> pd.Da
             f"direction at layer {layer}, position {position} is no candidate: layers reach 0..{table['layer'].max()}, "
             f"positions {table['position'].min()}..-1; see config: model_options.<name>.direction"
         )
-    reason = table["reason"].where(
-        ~hit, [f"published choice ({why})" if why else "published choice" for why in table["reason"]]
-    )
+    reason = table["reason"].where(~hit, [f"{why} ({fell})" if fell else why for fell in table["reason"]])
     return table.assign(selected=hit, reason=reason)
 
 

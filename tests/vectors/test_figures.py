@@ -37,6 +37,14 @@ def test_candidates_mark_the_selected_and_the_fallen():
     }
 
 
+def test_the_key_of_candidates_fits_with_every_letter():
+    every = CANDIDATES.assign(fell=["–", "", "L I K ?"])
+    figure = plot_candidates(every)
+    drawn(figure)
+    assert "its KL was not needed" in words(figure)
+    assert "not finite" in words(figure)
+
+
 def test_candidates_of_several_models_get_a_panel_each():
     both = pd.concat([CANDIDATES, CANDIDATES.assign(model="pocket-gemma")])
     titles = [ax.get_title(loc="left") or ax.get_title() for ax in drawn(plot_candidates(both))]

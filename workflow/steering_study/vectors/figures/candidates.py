@@ -90,11 +90,11 @@ def _cell(column: int, line: int, *, inner: float = 0.0, **look: object) -> Rect
 
 
 def _key(candidates: pd.DataFrame) -> list[Patch]:
-    letters = ": L too late a layer, I induces too little, K too high a KL"
+    letters = ": L too late a layer, I induces too little,\nK too high a KL"
     if candidates["fell"].str.contains("?", regex=False).any():
         letters += ", ? a score that is not finite"
     if candidates["fell"].str.contains("–", regex=False).any():
-        letters += ", – worse than one that passes, KL not needed"
+        letters += ",\n– behind one that passes, so its KL was not needed"
     labelled = all(len(set(layers)) <= MOST_LABELLED for _, layers in candidates.groupby("model")["layer"])
     missing = (
         [Patch(facecolor=NO_SCORE, label="no score")] if candidates["score"].isna().to_numpy().any() else []

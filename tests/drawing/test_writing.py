@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from steering_study.drawing.theme import use_theme
+from steering_study.drawing.theme import figure_of_words, use_theme
 from steering_study.drawing.writing import METADATA, save_figure
 
 
@@ -34,3 +34,9 @@ def test_the_first_file_settles_the_layout(tmp_path: Path):
     figure.axes[0].set_ylabel("\n" * 9)
     save_figure(figure, tmp_path / "figure.png")
     assert figure.axes[0].get_position().bounds == settled.bounds
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_figure_of_words_alone_is_saved_without_a_warning(tmp_path):
+    save_figure(figure_of_words("nothing to show"), tmp_path / "words.png")
+    assert (tmp_path / "words.png").stat().st_size > 0

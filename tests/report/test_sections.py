@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from steering_study.report.sections import (
+    TableSource,
     figure_paths,
     frame_paths,
     notebook_parameters,
@@ -109,3 +110,12 @@ def test_a_section_without_a_file_is_named(tmp_path):
     path.write_text(yaml.safe_dump({"title": "t", "question": "q", "paper": "p", "sections": ["nothing"]}))
     with pytest.raises(ValueError, match=r"names the section 'nothing', but there is no .*nothing\.yaml"):
         read_report(path)
+
+
+def test_tables_of_learned_methods_are_asked_for_where_there_is_one():
+    source = TableSource(table="pairs", path="results/{model}/pairs.parquet", of_learned=True)
+    assert source.paths(["a", "b"], ["dim", "random"]) == []
+    assert source.paths(["a", "b"], ["dim", "ntp", "po"]) == [
+        "results/a/pairs.parquet",
+        "results/b/pairs.parquet",
+    ]

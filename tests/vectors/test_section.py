@@ -66,6 +66,13 @@ def test_facts_name_the_selected_candidate_and_count_pairs_and_trials():
     assert (facts["n_train_pairs"], facts["n_trials"]) == ("7", "2 of NTP")
 
 
+def test_a_study_without_learned_methods_says_so():
+    empty = {name: frames()[name].iloc[:0] for name in ("pair_counts", "trials")}
+    facts = vectors_facts(frames() | empty)
+    assert facts["n_pairs"] == "none, as no vector is learned"
+    assert (facts["n_train_pairs"], facts["n_trials"]) == ("no", "none")
+
+
 def test_lead_gives_the_cosines_of_learned_methods_alone():
     assert vectors_leads(frames()) == ["Cosine with DIM in tiny: NTP +0.62."]
     alone = frames() | {"cosine": frames()["cosine"].query("method_b != 'ntp'")}

@@ -35,7 +35,8 @@ class Link:
 def save_figure(figure: Figure, path: Path) -> None:
     """Save a figure so that a second run writes the same bytes; its first file settles the layout of all."""
     if (layout := figure.get_layout_engine()) is not None:
-        layout.execute(figure)
+        if figure.axes:  # words alone have nothing to lay out
+            layout.execute(figure)
         figure.set_layout_engine("none")  # else a third of the time of each file
     suffix = path.suffix.removeprefix(".")
     with replacing(path) as temporary:

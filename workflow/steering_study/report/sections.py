@@ -28,10 +28,11 @@ class TableSource:
 
     table: str  # a name of `export.tables`
     path: str
+    of_learned: bool = False  # whether only learned methods need it
 
     def paths(self, models: Sequence[str], methods: Sequence[str]) -> list[str]:
         """The table's files, as many of each model, one model after the other."""
-        if "{learned}" in self.path:
+        if "{learned}" in self.path or self.of_learned:
             methods = [method for method in methods if method not in MADE_WITHOUT_TRAINING]
         paths = [
             self.path.format(model=model, method=method, learned=method)

@@ -109,13 +109,14 @@ def vectors_facts(frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     """Words that captions of the section name in braces."""
     pairs, trials, candidates = frames["pair_counts"], frames["trials"], frames["candidates"]
     kept = pairs[pairs["reason"] == ""]
+    trained = kept[kept["split"] != "validation"].groupby("model")["n"].sum()
     counts = [
         f"{theme.model_label(str(model))} {rows.loc[rows['reason'] == '', 'n'].sum()} of {rows['n'].sum()}"
         for model, rows in pairs.groupby("model", sort=False)
     ]
     return {
-        "n_pairs": listing(counts),
-        "n_train_pairs": span(kept[kept["split"] != "validation"].groupby("model")["n"].sum()),
+        "n_pairs": listing(counts) or "none, as no vector is learned",
+        "n_train_pairs": span(trained) if len(trained) else "no",
         "n_trials": listing(
             f"{n} of {theme.method_label(str(method))}"
             for method, n in trials.groupby("method", sort=False)["trial"].nunique().items()

@@ -15,7 +15,7 @@ from steering_study.attention.freezing import Treatment, generate_frozen
 from steering_study.circuits.graph import Graph
 from steering_study.circuits.text import generate_patched
 from steering_study.models.batches import left_pad
-from steering_study.models.decoding import generate
+from steering_study.models.decoding import generate, split_prefix
 from steering_study.models.passes import last_logits
 
 N_NEW = 12
@@ -143,3 +143,13 @@ def test_a_prompt_that_leaves_no_room_is_refused(tiny_llama, prompts):
     full = with_context(tiny_llama.model, max(map(len, prompts)))
     with pytest.raises(ValueError, match=r"1 prompt\(s\) leave no room .* longest has \d+ tokens"):
         generate(full, prompts, max_new_tokens=N_NEW, batch_size=5)
+
+
+def test_what_prompts_begin_with_together_is_split_off_and_the_rest_padded_behind_it():
+    batch = left_pad([(7, 8, 1, 2, 3), (7, 8, 4)], pad=0, device="cpu")
+    first, rest, mask, positions = split_prefix(batch)
+    assert first.tolist() == [[7, 8], [7, 8]]
+    assert mask.tolist() == [[1, 1, 1, 1, 1], [1, 1, 0, 0, 1]]
+    assert rest[0].tolist() == [1, 2, 3]
+    assert rest[1, -1] == 4
+    assert positions[mask.bool()].tolist() == [0, 1, 2, 3, 4, 0, 1, 2]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from steering_study.models.batches import left_pad
+from steering_study.models.batches import left_pad, shared_prefix
 from steering_study.models.chat import render_chat
 from steering_study.models.hooks import Steering
 from steering_study.models.passes import last_logits
-from steering_study.models.residuals import Residuals, shared_prefix
+from steering_study.models.residuals import Residuals
 
 TEXTS = ["Hello!", "How do I bake bread?", "Tell me a story about the otter and the fox."]
 

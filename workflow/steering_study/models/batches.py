@@ -25,6 +25,15 @@ class Batch:
         return (self.mask.cumsum(-1) - 1).clamp(min=0)
 
 
+def shared_prefix(rows: Sequence[Sequence[int]]) -> int:
+    """How many tokens all rows begin with, at least one of each left over."""
+    shortest = min(map(len, rows)) - 1
+    for n in range(shortest):
+        if len({row[n] for row in rows}) > 1:
+            return n
+    return max(0, shortest)
+
+
 def left_pad(rows: Sequence[Sequence[int]], *, pad: int, device: torch.device | str) -> Batch:
     """Pad rows on the left to one length."""
     width = max(len(row) for row in rows)

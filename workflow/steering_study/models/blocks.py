@@ -223,13 +223,16 @@ def causal_mask(
     """0 where one of the last `n_queries` positions sees a key, -1 elsewhere, as `mix` reads it.
 
     Args:
-        seen: 1 for every real token so far, 0 for padding on the left.
+        seen: 1 for every real token so far, 0 for padding, wherever it stands.
+        window: tokens that a query sees, its own among them; padding is none.
     """
     n_keys = seen.shape[1]
     key = torch.arange(n_keys, device=seen.device)
-    query = key[n_keys - n_queries :, None]
-    visible = (key <= query) & (key > query - (window or n_keys))
-    return (visible & seen[:, None].bool()).to(torch.float32)[:, None] - 1
+    visible = (key <= key[n_keys - n_queries :, None]) & seen[:, None].bool()
+    if window is not None and window < n_keys:
+        place = seen.cumsum(-1)  # of each token in its own row
+        visible = visible & (place[:, None] > place[:, n_keys - n_queries :, None] - window)
+    return visible.to(torch.float32)[:, None] - 1
 
 
 def attn_out(weights: BlockWeights, z: Float[Tensor, "*rows head d_head"]) -> Float[Tensor, "*rows d_model"]:

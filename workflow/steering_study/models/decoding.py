@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from steering_study.models.batches import Batch, TokenIds, batches_by_length, left_pad
-from steering_study.models.caches import CachedAttention, SharedBlocks
+from steering_study.models.batches import Batch, TokenIds, batches_by_length, left_pad, shared_prefix
+from steering_study.models.caches import CachedAttention, SharedBlocks, first_of_each
 from steering_study.models.hooks import Steering, check_steering
 from steering_study.models.loading import ChatModel
 from steering_study.models.memory import fitting_rows
@@ -128,7 +128,10 @@ def response_limits(model: ChatModel, prompts: Sequence[TokenIds], *, max_new_to
 
 @runtime_checkable
 class Decoder(Protocol):
-    """What predicts the next token of each row, and remembers what it has seen."""
+    """What predicts the next token of each row, and remembers what it has seen.
+
+    One that has `reads_in_parts` takes a prompt in several calls.
+    """
 
     def next_logits(
         self,
@@ -158,6 +161,11 @@ def decode(
     alive = list(range(len(batch.ids)))  # rows of the decoder, as rows of the batch
     done = torch.zeros(len(alive), dtype=torch.bool, device=batch.ids.device)
     ids, mask, positions = batch.ids, batch.mask, batch.position_ids
+    if getattr(decoder, "reads_in_parts", False):
+        first, ids, mask, positions = split_prefix(batch)
+        if first.shape[1]:
+            decoder.next_logits(first, mask[:, : first.shape[1]], positions[:, : first.shape[1]])
+            positions = positions[:, first.shape[1] :]
     for n_taken in range(1, max(limits) + 1):
         best, best_logprob = _greedy(decoder.next_logits(ids, mask, positions))
         for row, token, logprob, skip in zip(
@@ -184,8 +192,35 @@ def decode(
     ]
 
 
+def split_prefix(
+    batch: Batch,
+) -> tuple[
+    Int[Tensor, "batch shared"],
+    Int[Tensor, "batch rest"],
+    Int[Tensor, "batch pos"],
+    Int[Tensor, "batch pos"],
+]:
+    """What all rows begin with, such as the system block of a chat template, and the rest of each, padded on its left.
+
+    Returns:
+        The shared tokens, the others, and mask and positions of both together: shared, padding, others.
+    """
+    rows = [ids[is_real].tolist() for ids, is_real in zip(batch.ids, batch.mask.bool(), strict=True)]
+    n_shared = shared_prefix(rows)
+    rest = left_pad([row[n_shared:] for row in rows], pad=int(batch.ids[0, 0]), device=batch.ids.device)
+    first = batch.ids.new_tensor([row[:n_shared] for row in rows])
+    mask = torch.cat([torch.ones_like(first), rest.mask], dim=1)
+    return first, rest.ids, mask, Batch(mask, mask).position_ids
+
+
 class _SteeredDecoder:
-    """A model with a vector of each row's own at its layer; blocks below the first of these layers are shared."""
+    """A model with a vector of each row's own at its layer.
+
+    Blocks below the first of these layers are shared by all rows that read alike, those from it on by rows that are steered
+    alike as well.
+    """
+
+    reads_in_parts = True
 
     def __init__(self, model: ChatModel, steering: Steering) -> None:
         lowest, device = int(steering.layers.min()), model.device
@@ -195,6 +230,9 @@ class _SteeredDecoder:
         self._steered_blocks = set(self._block.tolist())
         self._below, self._attention = SharedBlocks(model, layer=lowest), CachedAttention()
         self._weights, self._head = read_blocks(model, layer=lowest), read_head(model)
+        keyed = torch.cat([scaled, self._block[:, None].to(scaled.dtype)], dim=1)
+        # rows of a group have been steered and have read alike, and share keys and values
+        self._group: Int[Tensor, "batch"] = torch.unique(keyed, dim=0, return_inverse=True)[1]
 
     def next_logits(
         self,
@@ -202,19 +240,23 @@ class _SteeredDecoder:
         mask: Int[Tensor, "batch pos"],
         positions: Int[Tensor, "batch new"],
     ) -> Float[Tensor, "batch d_vocab"]:
-        resid, rope = self._below.run(ids, mask, positions)
-        self._attention.begin(rope, mask)
-        is_real = mask[:, -ids.shape[1] :].bool()
+        resid, (cos, sin) = self._below.run(ids, mask, positions)
+        is_real = mask[:, -ids.shape[1] :]
+        before = self._group
+        self._group, first = first_of_each(torch.cat([before[:, None], ids, is_real], dim=1))
+        self._attention.select(before[first])
+        self._attention.begin((cos[first], sin[first]), mask[first])
+        resid = resid[first]
         for i, block in enumerate(self._weights):
             if i in self._steered_blocks:
-                is_steered = is_real & (self._block == i)[:, None]
-                resid = resid + (self._shift * is_steered[..., None]).to(resid.dtype)
+                is_steered = is_real[first].bool() & (self._block[first] == i)[:, None]
+                resid = resid + (self._shift[first] * is_steered[..., None]).to(resid.dtype)
             resid = self._attention.run_block(i, block, resid)
-        return self._head.logits(resid[:, -1])
+        return self._head.logits(resid[:, -1])[self._group]
 
     def select(self, rows: Int[Tensor, "row"]) -> None:
         self._below.select(rows)
-        self._attention.select(rows)
+        self._group = self._group[rows]
         self._shift, self._block = self._shift[rows], self._block[rows]
 
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steering_study.models.batches import TokenIds, right_pad
+from steering_study.models.batches import TokenIds, right_pad, shared_prefix
 from steering_study.models.blocks import Rope
 from steering_study.models.caches import CachedAttention
 from steering_study.models.loading import ChatModel
@@ -86,12 +86,3 @@ class _Part:
     def context(self, copies: int) -> tuple[Rope, Tensor]:
         cos, sin = (part.repeat(copies, 1, 1) for part in self._rope)
         return (cos, sin), self._seen.repeat(copies, 1)
-
-
-def shared_prefix(prompts: Sequence[TokenIds]) -> int:
-    """How many tokens all prompts begin with, at least one of each left over."""
-    shortest = min(map(len, prompts)) - 1
-    for n in range(shortest):
-        if len({prompt[n] for prompt in prompts}) > 1:
-            return n
-    return max(0, shortest)

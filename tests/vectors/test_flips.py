@@ -77,7 +77,7 @@ def test_flips_are_counted_by_candidate_direction_and_coefficient():
         (0, "induce", 1.0, "b", True, False),
         (1, "bypass", -1.0, "a", True, False),
     ]
-    table = count_flips(BASE, judged(rows), LISTED, confidence=0.95)
+    table = count_flips(BASE, judged(rows), LISTED)
     assert list(table) == [name for name in CANDIDATE_FLIPS.names if name != "selected"]
     assert table[["layer", "condition", "n", "flip_rate", "degenerate_rate"]].to_numpy().tolist() == [
         [2, "bypass", 2, 0.5, 0.5],

@@ -16,7 +16,6 @@ CANDIDATE_TRIAL = {
     "coefficients": study.dim.coefficients,
     "decoding": vars(study.generation),
     "max_degenerate": study.dim.max_degenerate,
-    "confidence": study.confidence,
 }
 JUDGING = {
     "of_label": {"harmful": study.judges.harmful, "harmless": study.judges.harmless},

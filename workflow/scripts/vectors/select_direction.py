@@ -121,7 +121,6 @@ def try_candidates(
     decoding: Mapping[str, Any],
     judges: Mapping[str, Any],
     max_degenerate: float,
-    confidence: float,
 ) -> tuple[pd.DataFrame, str]:
     """The `candidate_flips` table of the shortlisted candidates, and why one of them is selected."""
     sizes = Decoding(**decoding)
@@ -138,7 +137,7 @@ def try_candidates(
     judged = judge_refusals(texts, {label: built[name] for label, name in judges["of_label"].items()})
     thresholds = {name: judges[name] for name in ("max_repetition", "max_improbable")}
     judged = judge_readability(judged, **thresholds)
-    table = count_flips(base, judged, listed, confidence=confidence)
+    table = count_flips(base, judged, listed)
     layer, position, rate = flips_most(table, max_degenerate=max_degenerate)
     is_best = (table["layer"] == layer) & (table["position"] == position)
     return table.assign(selected=is_best), f"flips most of {candidates} tried, {100 * rate:.0f} %"

@@ -17,7 +17,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering_study.judges.panel import flips
-from steering_study.stats import rate_row
 from steering_study.texts.responses import steered_requests
 from steering_study.vectors.schemas import CANDIDATE_FLIPS
 from steering_study.vectors.selection import Filters, loss_of
@@ -62,9 +61,7 @@ def vectors_of(
     return stacked[torch.tensor(list(requests["setting"]))]
 
 
-def count_flips(
-    base: pd.DataFrame, judged: pd.DataFrame, candidates: pd.DataFrame, *, confidence: float
-) -> pd.DataFrame:
+def count_flips(base: pd.DataFrame, judged: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:
     """The `candidate_flips` table, without what is selected.
 
     Args:
@@ -82,7 +79,7 @@ def count_flips(
                 "condition": condition,
                 "coefficient": coefficient,
                 "n": n,
-                **rate_row("flip_rate", n_flipped, n, confidence=confidence),
+                "flip_rate": n_flipped / n,
                 "degenerate_rate": float(group["degenerate"].mean()),
             }
         )

@@ -173,7 +173,7 @@ def test_every_rule_runs_on_every_family_and_no_number_is_missing(finished):
     for model in MODELS:
         files = (finished / "logs/benchmarks" / model).rglob("*.jsonl")
         ran = {re.sub(r"_\d+$", "", path.stem) for path in files}  # jobs of the search are numbered
-        assert rules - ran == {"unpack_gguf"}, model  # these are folders; tests/models/test_gguf_files.py has files
+        assert rules - ran == {"unpack_gguf"}, model  # they are folders, not files
     assert (finished / "reports/index.html").stat().st_size > 0
     tables: dict[str, set[str]] = {model: set() for model in MODELS}
     for path in sorted((finished / "results").rglob("*.parquet")):

@@ -138,6 +138,7 @@ MAY_LACK = {
 MAY_BE_EMPTY = {
     *("labelled_texts", "labelled_verdicts", "judge_errors"),  # of the bundled corpus
     *("iou", "overlap"),  # of two methods
+    "candidate_flips",  # of `selection: flips`
 }
 
 

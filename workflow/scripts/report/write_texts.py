@@ -5,11 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoTokenizer
-
 from steering_study.drawing.writing import in_script, write_page
 from steering_study.judges.declines import DeclinesJudge, read_weights
 from steering_study.judges.schemas import VERDICTS
+from steering_study.models.loading import load_tokenizer
 from steering_study.models.spans import token_spans
 from steering_study.report.texts import gather_texts, marks_of, page_values
 from steering_study.store.artifacts import read_json, read_table
@@ -45,15 +44,10 @@ def main(
     ]
     texts = gather_texts(files)
     said, judge = read_yaml(phrases)["phrases"], DeclinesJudge(read_weights(weights))
-    spans = {}
-    for name in dict.fromkeys(texts["model"]):
-        local = Path(described[name]["source"]).is_dir()
-        tokenizer = AutoTokenizer.from_pretrained(
-            described[name]["source"],
-            revision=None if local else described[name]["revision"],
-            trust_remote_code=False,
-        )
-        spans[name] = partial(token_spans, tokenizer)
+    spans = {
+        name: partial(token_spans, load_tokenizer(name, card["source"], revision=card["revision"]))
+        for name, card in described.items()
+    }
     marks = [
         marks_of(
             row,

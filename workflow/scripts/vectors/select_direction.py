@@ -87,25 +87,28 @@ def main(
     write_table(flips, tried, CANDIDATE_FLIPS, provenance=provenance)
     if published:
         table = impose_candidate(table, layer=published["layer"], position=published["position"])
-    best = table[table["selected"]].iloc[0]
-    layer, position = int(best["layer"]), int(best["position"])
-    direction = directions[layer, position]
     write_table(candidates, table, CANDIDATES, provenance=provenance)
+    best = table[table["selected"]].iloc[0]
+    direction = directions[int(best["layer"]), int(best["position"])]
     write_tensors(vector, {"vector": direction.float()}, provenance=provenance)
-    write_json(
-        vector_card,
-        {
-            "model": model.card.name,
-            "revision": model.card.revision,
-            "method": "dim",
-            "layer": layer,
-            "position": position,
-            "norm": float(direction.norm()),
-            "refusal_token_ids": list(ids),
-            "refusal_tokens": model.tokenizer.convert_ids_to_tokens(list(ids)),
-            "note": str(best["reason"]),
-        },
-    )
+    write_json(vector_card, describe_vector(model, best, norm=float(direction.norm()), refusal_ids=ids))
+
+
+def describe_vector(
+    model: ChatModel, best: pd.Series, *, norm: float, refusal_ids: Sequence[int]
+) -> dict[str, Any]:
+    """The card of the selected candidate's vector."""
+    return {
+        "model": model.card.name,
+        "revision": model.card.revision,
+        "method": "dim",
+        "layer": int(best["layer"]),
+        "position": int(best["position"]),
+        "norm": norm,
+        "refusal_token_ids": list(refusal_ids),
+        "refusal_tokens": model.tokenizer.convert_ids_to_tokens(list(refusal_ids)),
+        "note": str(best["reason"]),
+    }
 
 
 def try_candidates(

@@ -80,11 +80,22 @@ def load_model(card: ModelCard, *, device: str | None = None) -> ChatModel:
         )
     with reachable(card.name, card.source, revision=revision):
         loaded = load_weights(AutoModelForCausalLM, card.source, revision=revision, dtype=DTYPES[card.dtype])
-        tokenizer = AutoTokenizer.from_pretrained(card.source, revision=revision, trust_remote_code=False)
+    tokenizer = load_tokenizer(card.name, card.source, revision=card.revision)
     weights = require_whole(loaded, name=f"model {card.name!r}")
     torch.nn.Module.to(weights, device)
     bridge = bridge_of(weights, tokenizer, name=card.source)
     return ChatModel(bridge=bridge, tokenizer=tokenizer, card=card)
+
+
+def load_tokenizer(name: str, source: str, *, revision: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a card's model, whose revision counts on the hub alone.
+
+    Raises:
+        ValueError: if it cannot be reached.
+    """
+    commit = None if Path(source).is_dir() else revision
+    with reachable(name, source, revision=commit):
+        return AutoTokenizer.from_pretrained(source, revision=commit, trust_remote_code=False)
 
 
 @dataclass(frozen=True)
